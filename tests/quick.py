@@ -1,0 +1,45 @@
+"""Prepare every chapter for a quick run: `python -m tests.quick FOLDER`.
+
+Each notebook gets the parameters below in a cell of its own, through papermill, and
+keeps its stored outputs, so that nbval can run it and compare the cells that are tagged
+``nbval-check-output``. The code is the published code; only the parameters differ.
+"""
+
+import sys
+from pathlib import Path
+
+import papermill
+
+CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
+PARAMETERS = {
+    "08_fashion_mnist": {
+        "epochs": 2,
+        "long_epochs": 2,
+        "cnn_epochs": 1,
+        "n_seeds": 2,
+        "n_long_seeds": 2,
+        "stand_in": True,
+    },
+}
+
+
+def prepare(source: Path, target: Path, parameters: dict) -> None:
+    """Write ``target``, the chapter with other parameters.
+
+    Raises:
+        ValueError: the chapter has no parameter of one of the names.
+    """
+    known = papermill.inspect_notebook(source)
+    if unknown := set(parameters) - set(known):
+        raise ValueError(f"{source.name} has no parameter {', '.join(sorted(unknown))}")
+    papermill.execute_notebook(source, target, parameters, prepare_only=True)
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sorted(CHAPTERS.glob("*.ipynb")):
+        prepare(source, folder / source.name, PARAMETERS[source.stem])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
