@@ -44,7 +44,7 @@ def code_digest(notebook) -> str:
 
 def normalise(notebook) -> None:
     """Remove what differs between two equal runs, and what no page can use."""
-    keep = {"kernelspec", "book"}
+    keep = {"kernelspec", "book", "description"}
     notebook.metadata = {k: v for k, v in notebook.metadata.items() if k in keep}
     notebook.metadata["kernelspec"] = {
         "name": "python3",
@@ -62,8 +62,9 @@ def normalise(notebook) -> None:
 
 def _clean_outputs(cell) -> None:
     outputs = []
-    # Numbers kept for the prose are invisible: last, so that printed lines stay together.
-    for output in sorted(cell.outputs, key=lambda o: "scrapbook" in o.get("metadata", {})):
+    # Numbers kept for the prose are invisible: last, so that printed lines join up.
+    glued = [o for o in cell.outputs if "scrapbook" in o.get("metadata", {})]
+    for output in [o for o in cell.outputs if o not in glued] + glued:
         data = output.get("data", {})
         if WIDGET in data and "text/html" not in data:
             continue  # a progress bar

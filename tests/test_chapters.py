@@ -14,6 +14,7 @@ import set_url
 import yaml
 from colab_edition import Edition, edition
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pybtex.database import parse_file
 
 from tests import quick
 
@@ -97,7 +98,7 @@ def test_quick_run_keeps_the_code_and_the_stored_outputs(tmp_path):
     quick.prepare(path, tmp_path / "x.ipynb", quick.PARAMETERS[path.stem])
     ours, theirs = notebooks.read(path), notebooks.read(tmp_path / "x.ipynb")
     code = [c.source for c in notebooks.code_cells(ours)]
-    others = [c for c in notebooks.code_cells(theirs)]
+    others = notebooks.code_cells(theirs)
     injected = [c for c in others if "injected-parameters" in c.metadata.tags]
     assert [c.source for c in others if c not in injected] == code
     assert len(injected) == 1
@@ -105,7 +106,7 @@ def test_quick_run_keeps_the_code_and_the_stored_outputs(tmp_path):
     assert papermill.inspect_notebook(tmp_path / "x.ipynb")
 
 
-# --- the tools themselves -----------------------------------------------------------------
+# --- the tools themselves -----------------------------------------------------------
 
 
 def test_nbval_notices_a_compared_cell_that_changed(tmp_path):
@@ -180,7 +181,7 @@ def test_normalise_drops_progress_bars_and_kernels_and_joins_streams():
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
 
 
-# --- the address, in one place ----------------------------------------------------------
+# --- the address, in one place ------------------------------------------------------
 
 
 def tracked_files():
@@ -239,7 +240,7 @@ def test_one_command_moves_the_book(tmp_path):
     assert bad.returncode != 0
 
 
-# --- the Colab edition --------------------------------------------------------------------
+# --- the Colab edition --------------------------------------------------------------
 
 
 @each_chapter
@@ -274,17 +275,13 @@ def markdown(text):
         )
         for name, value in values.items()
     ]
-    bibliography = __import__("pybtex.database").database.parse_file(
-        ROOT / "book" / "references.bib"
-    )
+    bibliography = parse_file(ROOT / "book" / "references.bib")
     return Edition(new_notebook(cells=cells), "chapters/x", bibliography).markdown(text)
 
 
 def test_colab_markdown():
-    assert (
-        markdown("{glue:text}`loss:.2f` {glue:text}`n:,}`"[:-2] + "`")
-        == "0.12 1,234,567"
-    )
+    text = "{glue:text}`loss:.2f` {glue:text}`n:,`"
+    assert markdown(text) == "0.12 1,234,567"
     assert markdown("{glue:text}`who`") == "a word"
     assert markdown("(here)=\n## Title") == "## Title"
     assert "[Kingma and Ba (2015)](https://arxiv" in markdown(
@@ -304,7 +301,7 @@ def test_colab_markdown_refuses_what_it_cannot_turn(text):
         markdown(text)
 
 
-# --- the code, all of it ------------------------------------------------------------------
+# --- the code, all of it ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]])
@@ -318,7 +315,7 @@ def test_ruff(command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- what the chapters promise ------------------------------------------------------------
+# --- what the chapters promise ------------------------------------------------------
 
 
 def test_six_recipes_reach_their_figures():

@@ -90,7 +90,9 @@ def clone(tmp_path_factory):
 
 
 def ask(python, code):
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-c", code], cwd=python.parent, capture_output=True, text=True
+    )
     return done.stdout.strip() or done.stderr.strip()
 
 

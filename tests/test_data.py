@@ -30,7 +30,7 @@ from helpers.data import (
     make_loader,
 )
 
-# --- stand-ins ------------------------------------------------------------------------
+# --- stand-ins ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_stand_in_is_taken_when_the_environment_asks(monkeypatch, tmp_path, caps
     assert "Stand-in data" in capsys.readouterr().out
 
 
-# --- downloads, from a server on this machine -------------------------------------------
+# --- downloads, from a server on this machine ---------------------------------------
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_a_zip_cannot_write_outside_its_folder(data_folder, monkeypatch):
     assert not (data_folder.parent.parent / "escaped.txt").exists()
 
 
-# --- images in memory -------------------------------------------------------------------
+# --- images in memory ---------------------------------------------------------------
 
 
 def some_images(n=70, classes=10):
@@ -329,7 +329,7 @@ def test_every_image_of_a_batch_has_its_own_shift():
     assert len(different) == 5 * 5 * 2
 
 
-# --- photos -----------------------------------------------------------------------------
+# --- photos -------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -362,11 +362,11 @@ def test_wrong_folder_and_empty_class(photos, tmp_path):
     with pytest.raises(DataError, match="has no class folders"):
         load_photos(tmp_path / "flat")
     (photos / "wasps").mkdir()
-    with pytest.raises(DataError, match="no photos.*wasps"):
+    with pytest.raises(DataError, match=r"no photos.*wasps"):
         load_photos(photos)
 
 
-# --- the real sets, where they are --------------------------------------------------------
+# --- the real sets, where they are --------------------------------------------------
 
 real = pytest.mark.skipif(
     os.environ.get("BOOK_DATA", "stand-in") == "stand-in",

@@ -37,7 +37,7 @@ def draw(lr=0.1, epoch=1):
     return figure
 
 
-# --- style ------------------------------------------------------------------------------
+# --- style --------------------------------------------------------------------------
 
 
 def luminance(code):
@@ -99,7 +99,7 @@ def test_show_images_draws_all_of_them_in_grey_and_colour():
     assert show_images(image).axes[0].images[0].get_array()[1, 2] == 6
 
 
-# --- diagrams ---------------------------------------------------------------------------
+# --- diagrams -----------------------------------------------------------------------
 
 
 def test_trace_reports_the_shapes_and_parameters_of_torchvisions_resnet18():
@@ -139,7 +139,7 @@ def test_draw_network_writes_every_shape():
     assert count_parameters(model) == 65
 
 
-# --- player -----------------------------------------------------------------------------
+# --- player -------------------------------------------------------------------------
 
 
 def player():

@@ -45,7 +45,7 @@ def soup(site, page):
     return BeautifulSoup((site / f"{page}.html").read_text("utf-8"), "html.parser")
 
 
-# --- the files ----------------------------------------------------------------------------
+# --- the files ----------------------------------------------------------------------
 
 
 @each_page
@@ -55,6 +55,8 @@ def test_page_exists_with_title_and_description(site, page):
     assert "Every Cell Runs" in html.title.text
     description = html.find("meta", property="og:description")["content"]
     assert len(description) > 60
+    assert not description.endswith("...")
+    assert html.find("meta", attrs={"name": "description"})["content"] == description
     assert "$" not in description
     assert "{" not in description
     assert html.find("meta", property="og:site_name")["content"] == "Every Cell Runs"
@@ -123,7 +125,7 @@ def test_site_has_what_a_host_needs(site):
     assert "404.html" not in sitemap
 
 
-# --- in the browser -----------------------------------------------------------------------
+# --- in the browser -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -197,7 +199,7 @@ def visit(browser, address):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
 def test_page_in_the_browser(visit, page, theme, width):
-    """No stray request, no error, no sideways scroll, no axe violation of any impact."""
+    """No stray request, no error, no sideways scroll, no axe violation at all."""
     tab = visit(page, width, theme)
     assert tab.evaluate("document.documentElement.dataset.theme") == theme
     assert tab.evaluate("document.documentElement.scrollWidth") <= width

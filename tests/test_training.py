@@ -41,7 +41,7 @@ def loader(shuffle=True):
     return make_loader(small_set(), 32, shuffle)
 
 
-# --- one epoch --------------------------------------------------------------------------
+# --- one epoch ----------------------------------------------------------------------
 
 
 def test_evaluate_equals_one_pass_over_the_whole_set():
@@ -126,7 +126,7 @@ def test_nan_stops_with_a_clear_error(tmp_path):
     assert not path.exists()
 
 
-# --- epochs and checkpoints -------------------------------------------------------------
+# --- epochs and checkpoints ---------------------------------------------------------
 
 
 def recipe(epochs, checkpoint=None, seed=0, total=6, **options):
@@ -245,10 +245,10 @@ def test_checkpoint_of_another_network_or_recipe_says_so(tmp_path):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
     optimizer = torch.optim.AdamW(model.parameters())
     arguments = model, loader(), nn.CrossEntropyLoss(), optimizer
-    with pytest.raises(CheckpointError, match="does not fit.*another choice of sched"):
+    with pytest.raises(CheckpointError, match=r"does not fit.*another choice of sched"):
         fit(*arguments, 3, checkpoint=path)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
-    with pytest.raises(CheckpointError, match="does not fit.*state_dict"):
+    with pytest.raises(CheckpointError, match=r"does not fit.*state_dict"):
         fit(*arguments, 3, checkpoint=path, scheduler=scheduler)
     with pytest.raises(CheckpointError, match="is from epoch 2, but only 1 epoch"):
         recipe(1, path)
@@ -289,7 +289,7 @@ def test_history_is_a_table_and_a_figure():
     assert lines[1].get_ydata().tolist() == history["val_loss"]
 
 
-# --- seeds --------------------------------------------------------------------------------
+# --- seeds --------------------------------------------------------------------------
 
 
 def test_over_seeds_is_reproducible_and_counts_right():

@@ -12,7 +12,12 @@ import importlib.util
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
+
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[2])
+)  # helpers, installed or not
 
 from helpers.plotting import COLORS, INK, inline_svg
 
@@ -31,12 +36,30 @@ def setup(app):
 def _page(app, pagename, templatename, context, doctree):
     _point_at_colab_edition(context)
     notebook = Path(app.srcdir, f"{pagename}.ipynb")
-    context["metatags"] = context.get("metatags", "") + _palette_style()
+    described = _describe(app, pagename, notebook, context.get("metatags", ""))
+    context["metatags"] = described + _palette_style()
     if "body" in context:
         body = _figures(app, context["body"])
         if notebook.exists():
             body = _chapter_lines(app, pagename, notebook, body)
         context["body"] = _accessible(body)
+
+
+def _describe(app, pagename, notebook: Path, tags: str) -> str:
+    """Let a page say in its own words what it is about, to search and to previews."""
+    words = app.env.metadata.get(pagename, {}).get("description")
+    if notebook.exists():
+        words = json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get(
+            "description"
+        )
+    if not words:
+        return tags
+    content = html.escape(words)
+    return re.sub(
+        r'(<meta (?:name|property)="(?:og:)?description" content=)"[^"]*"',
+        lambda match: f'{match[1]}"{content}"',
+        tags,
+    )
 
 
 def _look() -> str:
@@ -46,7 +69,7 @@ def _look() -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-# --- nothing from elsewhere -----------------------------------------------------------
+# --- nothing from elsewhere ---------------------------------------------------------
 
 
 def _drop_thebe(app):
@@ -81,7 +104,7 @@ def _point_at_colab_edition(context):
                 link["url"] = link["url"].replace(f"/blob/{branch}/", "/blob/colab/")
 
 
-# --- figures that follow the theme ----------------------------------------------------
+# --- figures that follow the theme --------------------------------------------------
 
 
 def _palette_style() -> str:
@@ -119,7 +142,7 @@ def _themed(svg: str) -> str:
     return svg
 
 
-# --- above and below a chapter --------------------------------------------------------
+# --- above and below a chapter ------------------------------------------------------
 
 
 def _chapter_lines(app, pagename, notebook: Path, body: str) -> str:
@@ -151,7 +174,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
-# --- names for assistive technology ---------------------------------------------------
+# --- names for assistive technology -------------------------------------------------
 
 
 def _accessible(body: str) -> str:
