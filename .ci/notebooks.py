@@ -9,6 +9,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDGET = "application/vnd.jupyter.widget-view+json"
+GLUED = "application/papermill.record/text/plain"
 # A path of the machine that ran the notebook, in an output that readers see.
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:root|home|tmp|work|Users|content)/")
 
@@ -96,6 +97,8 @@ def complaints(notebook) -> list[str]:
                 found.append(f"{where} shows a path of this machine: {text[:200]}")
             if WIDGET in data:
                 found.append(f"{where} stores a widget that needs its kernel")
+            if re.search(r"\bnan\b", text + data.get(GLUED, "")):
+                found.append(f"{where} gave a number that is none: {text[:80]}")
             if "Stand-in data" in text:
                 found.append(f"{where} used stand-in data")
             image = cell.metadata.get("mystnb", {}).get("image", {})

@@ -181,7 +181,10 @@ def make_loader(
     """
     order = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
     sampler = BatchSampler(order, batch_size, drop_last)
-    return DataLoader(dataset, batch_size=None, sampler=sampler)
+    # A loader draws a seed for its workers, even for none of them: a validation loader
+    # must not draw it from the global generator, or watching would change training.
+    generator = None if shuffle else torch.Generator()
+    return DataLoader(dataset, batch_size=None, sampler=sampler, generator=generator)
 
 
 class RandomCropFlip(nn.Module):

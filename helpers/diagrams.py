@@ -58,11 +58,12 @@ def trace(model: nn.Module, example: Tensor, depth: int | None = None) -> list[L
                 layers.append(Layer(name, kind, tuple(output.shape[1:]), count))
 
             handles.append(module.register_forward_hook(note))
-    was_training = model.training
+    modes = {module: module.training for module in model.modules()}
     try:
         model.eval()(example)
     finally:
-        model.train(was_training)
+        for module, training in modes.items():  # some may be frozen in eval mode
+            module.training = training
         for handle in handles:
             handle.remove()
     return layers

@@ -74,7 +74,8 @@ class Player:
 
     Args:
         draw: takes the value of each control by name and returns a new figure.
-        alt: describes a frame in words, a format with the names of the controls.
+        alt: describes a frame in words: a format with the names of the controls, or a
+            function of them.
         controls: for each parameter of ``draw`` a `Control`. The play button turns the
             last of them.
 
@@ -82,7 +83,12 @@ class Player:
         ValueError: no control, or more than 60 frames, too many for a page.
     """
 
-    def __init__(self, draw: Callable[..., Figure], alt: str, **controls: Control):
+    def __init__(
+        self,
+        draw: Callable[..., Figure],
+        alt: str | Callable[..., str],
+        **controls: Control,
+    ):
         if not controls:
             raise ValueError("a player needs at least one control")
         self.draw, self.alt, self.controls = draw, alt, controls
@@ -98,6 +104,9 @@ class Player:
         """Return one frame as SVG text."""
         return to_svg(self.draw(**setting))
 
+    def _describe(self, setting: dict) -> str:
+        return self.alt(**setting) if callable(self.alt) else self.alt.format(**setting)
+
     def html(self) -> str:
         """Return the self-contained player for a page."""
         frames = [self.frame(**setting) for setting in self.settings]
@@ -112,7 +121,7 @@ class Player:
             script=_SCRIPT % json.dumps(name),
             frames="".join(
                 _FRAME.format(
-                    alt=html.escape(self.alt.format(**setting)),
+                    alt=html.escape(self._describe(setting)),
                     hidden="" if at == first else " hidden",
                     svg=inline_svg(svg, f"{name}-{at}-"),
                 )
@@ -144,8 +153,13 @@ class Player:
         return widgets.VBox([*dials.values(), picture])
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        view = self.live()._repr_mimebundle_()
-        return {**view, "text/html": self.html(), "text/plain": "A figure that moves"}
+        self._live = self.live()  # kept, or the widget could be collected
+        view = {"version_major": 2, "version_minor": 0, "model_id": self._live.model_id}
+        return {
+            "application/vnd.jupyter.widget-view+json": view,
+            "text/html": self.html(),
+            "text/plain": "A figure that moves",
+        }
 
 
 def _dial(name: str, control: Control) -> str:

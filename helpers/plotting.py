@@ -11,6 +11,7 @@ from io import StringIO
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import torch
 from cycler import cycler
 from IPython import get_ipython
 from matplotlib.figure import Figure
@@ -107,7 +108,8 @@ def show_images(images: Tensor, titles=None, columns: int = 8, cmap="gray_r") ->
         axes.flat, images.cpu(), titles or [""] * len(images), strict=False
     ):
         pixels = image.squeeze(0) if len(image) == 1 else image.permute(1, 2, 0)
-        axis.imshow(pixels.numpy(), cmap=cmap)
+        white = 255 if image.dtype == torch.uint8 else 1
+        axis.imshow(pixels.numpy(), cmap=cmap, vmin=0, vmax=white)
         axis.set_title(title, fontsize=9, loc="center", pad=3)
     return figure
 
@@ -147,7 +149,11 @@ def inline_svg(svg: str, prefix: str) -> str:
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r"url\(#", f"url(#{prefix}", svg)
     svg = re.sub(r'href="#', f'href="#{prefix}', svg)
-    pixels = re.split(r'("data:[^"]*")', svg)  # numbers only outside of pictures
-    short = [re.sub(r"(\.\d\d)\d+", r"\1", part) for part in pixels[::2]]
-    pixels[::2] = [re.sub(r">\s+<", "><", part) for part in short]
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", "".join(pixels), count=1)
+    # Two decimals do for a coordinate; letters and pictures stay as they are.
+    svg = re.sub(
+        r'<[^>]*?>|"data:[^"]*"',
+        lambda t: re.sub(r"\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}", t[0]),
+        svg,
+    )
+    svg = re.sub(r">\s+<", "><", svg)
+    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)

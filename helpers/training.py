@@ -18,7 +18,18 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm.auto import tqdm
+
+_UNREADABLE = (  # what torch.load may raise for a file that is no checkpoint of ours
+    OSError,
+    RuntimeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    pickle.UnpicklingError,
+)
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -72,7 +83,7 @@ def train_epoch(
     """
     model.train()
     device = next(model.parameters()).device
-    scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
+    scaler = scaler or torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
     total_loss, correct, count = 0.0, 0, 0
     for inputs, labels in loader:
         inputs, labels = _to(device, inputs, labels)
@@ -80,10 +91,12 @@ def train_epoch(
             logits = model(inputs)
             loss = loss_fn(logits, labels)
         optimizer.zero_grad()
+        scale = scaler.get_scale()
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
-        if batch_scheduler is not None:
+        stepped = scaler.get_scale() >= scale  # an overflow of float16 skips the step
+        if batch_scheduler is not None and stepped:
             batch_scheduler.step()
         # Sums stay on the device: .item() here would make a GPU wait at every batch.
         total_loss += loss.detach() * len(labels)
@@ -126,7 +139,7 @@ class History:
         rows: for each epoch ``epoch`` (from 1), ``train_loss``, ``train_accuracy`` and,
             where there was a validation loader, ``val_loss`` and ``val_accuracy``;
             accuracies from 0 to 1, ``seconds`` for the epoch.
-        best_epoch: the epoch with the highest validation accuracy, None without one.
+        best_epoch: the epoch with the lowest validation loss, None without one.
         best_state: a copy of the model's ``state_dict`` at that epoch.
     """
 
@@ -157,7 +170,7 @@ class History:
         latest = self.rows[-1]
         if "val_accuracy" not in latest:
             return
-        if latest["val_accuracy"] >= max(self["val_accuracy"]):
+        if latest["val_loss"] <= min(self["val_loss"]):
             self.best_epoch = latest["epoch"]
             # A copy: state_dict() alone refers to tensors that training keeps changing.
             self.best_state = copy.deepcopy(model.state_dict())
@@ -182,7 +195,8 @@ def fit(
     With ``checkpoint`` given, everything that the next epoch depends on is written
     there after each epoch, and a later call goes on from it: the weights come out as
     those of an uninterrupted run. That holds for randomness drawn from the global
-    generators of PyTorch, NumPy and Python. Taught in "Six recipes", Recipe 4.
+    generators of PyTorch, NumPy and Python. The optimizer, its learning rate and the
+    scheduler have to be those of the first call. Taught in "Six recipes", Recipe 4.
 
     Args:
         model: as for `train_epoch`, already on its device.
@@ -208,8 +222,9 @@ def fit(
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
     history = History()
     parts = [model, optimizer, scaler] + ([scheduler] if scheduler is not None else [])
+    recipe = _describe(optimizer, scheduler)
     if checkpoint is not None and Path(checkpoint).exists():
-        _load_checkpoint(checkpoint, parts, history, device, epochs)
+        _load_checkpoint(checkpoint, parts, history, recipe, epochs)
     start = len(history.rows) + 1
     for epoch in tqdm(range(start, epochs + 1), desc="epochs", leave=False):
         began = time.perf_counter()
@@ -219,18 +234,20 @@ def fit(
             model, train_loader, loss_fn, optimizer, **options
         )
         _check_finite(row["train_loss"], epoch, optimizer, checkpoint)
-        if scheduler is not None and by_batch is None:
-            scheduler.step()
         if val_loader is not None:
             row["val_loss"], row["val_accuracy"] = evaluate(
                 model, val_loader, loss_fn, amp=amp
             )
+        if scheduler is not None and by_batch is None:
+            plateau = isinstance(scheduler, ReduceLROnPlateau)
+            watched = (row.get("val_loss", row["train_loss"]),) if plateau else ()
+            scheduler.step(*watched)
         history.rows.append(row | {"seconds": time.perf_counter() - began})
         history._note_best(model)
-        if checkpoint is not None:
-            _save_checkpoint(checkpoint, parts, history)
-        if after_epoch is not None:
+        if after_epoch is not None:  # before the checkpoint: it may draw random numbers
             after_epoch(epoch, model)
+        if checkpoint is not None:
+            _save_checkpoint(checkpoint, parts, history, recipe)
     return history
 
 
@@ -293,7 +310,7 @@ def over_seeds(recipe: Callable[[], object], seeds: Iterable[int]) -> Runs:
 
 
 def _to(device, inputs, labels):
-    return inputs.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+    return inputs.to(device), labels.to(device)  # nothing to do where they are there
 
 
 def _means(total_loss, correct, count: int) -> tuple[float, float]:
@@ -313,31 +330,42 @@ def _check_finite(loss: float, epoch: int, optimizer, checkpoint) -> None:
     )
 
 
+def _accelerator() -> str | None:
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator.type if accelerator else None
+
+
 def _random_state() -> dict:
-    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    generator, keys, *rest = np.random.get_state()  # noqa: NPY002
     state = {
         "torch": torch.get_rng_state(),
-        "numpy": [kind, keys.tolist(), *rest],
+        "numpy": [generator, keys.tolist(), *rest],
         "python": random.getstate(),
     }
-    if torch.accelerator.is_available():
-        module = torch.get_device_module(torch.accelerator.current_accelerator())
-        state["accelerator"] = module.get_rng_state()
+    if kind := _accelerator():
+        state["accelerator"] = (kind, torch.get_device_module(kind).get_rng_state())
     return state
 
 
 def _set_random_state(state: dict) -> None:
     torch.set_rng_state(state["torch"])
-    kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+    generator, keys, *rest = state["numpy"]
+    np.random.set_state((generator, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
-    if "accelerator" in state and torch.accelerator.is_available():
-        module = torch.get_device_module(torch.accelerator.current_accelerator())
-        module.set_rng_state(state["accelerator"])
+    kind, numbers = state.get("accelerator", (None, None))
+    if kind is not None and kind == _accelerator():
+        torch.get_device_module(kind).set_rng_state(numbers)
 
 
-def _save_checkpoint(path: Path | str, parts: list, history: History) -> None:
+def _describe(optimizer, scheduler) -> list:
+    """Say what a resumed run must have in common with the one before."""
+    rates = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
+    length = getattr(scheduler, "total_steps", None)
+    return [type(optimizer).__name__, rates, type(scheduler).__name__, length]
+
+
+def _save_checkpoint(path, parts: list, history: History, recipe: list) -> None:
     """Write beside the old checkpoint, then replace it: a kill leaves one of them."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -345,6 +373,7 @@ def _save_checkpoint(path: Path | str, parts: list, history: History) -> None:
     try:
         with beside.open("wb") as file:
             content = {
+                "recipe": recipe,
                 "parts": [part.state_dict() for part in parts],
                 "history": vars(history),
                 "random": _random_state(),
@@ -358,11 +387,14 @@ def _save_checkpoint(path: Path | str, parts: list, history: History) -> None:
             beside.unlink()
 
 
-def _load_checkpoint(path, parts, history: History, device, epochs: int) -> None:
+def _load_checkpoint(path, parts, history: History, recipe, epochs: int) -> None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         states, rows = content["parts"], content["history"]["rows"]
-    except (RuntimeError, EOFError, OSError, KeyError, pickle.UnpicklingError) as error:
+        saved, random_state = content["recipe"], content["random"]
+    except PermissionError:
+        raise  # it says itself what is wrong
+    except _UNREADABLE as error:
         raise CheckpointError(
             f"The checkpoint {path} is damaged or is none of this book's ({error}). "
             "Delete it to start again."
@@ -373,8 +405,8 @@ def _load_checkpoint(path, parts, history: History, device, epochs: int) -> None
             "epochs are wanted. Delete it, or name another file."
         )
     try:
-        if len(states) != len(parts):
-            raise ValueError("it was saved with another choice of scheduler")
+        if saved != recipe:
+            raise ValueError(f"it was saved with {saved}, and this run has {recipe}.")
         for part, state in zip(parts, states, strict=True):
             part.load_state_dict(state)
     except (RuntimeError, ValueError, KeyError) as error:
@@ -384,5 +416,5 @@ def _load_checkpoint(path, parts, history: History, device, epochs: int) -> None
         ) from error
     for name, value in content["history"].items():
         setattr(history, name, value)
-    _set_random_state(content["random"])
+    _set_random_state(random_state)
     print(f"Going on from {Path(path).name}, after epoch {len(rows)} of {epochs}.")

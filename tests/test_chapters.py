@@ -1,6 +1,7 @@
 """The stored notebooks: made by their own code, clean, and true to what they say."""
 
 import copy
+import datetime
 import re
 import shutil
 import subprocess
@@ -37,6 +38,9 @@ def test_outputs_were_made_by_this_code(path):
         f"make publish CHAPTER={path.stem}"
     )
     assert set(made) == {"code_digest", "commit", "date", "device", "seconds", "torch"}
+    assert re.fullmatch(r"[0-9a-f]{40}", made["commit"]), "published with changes about"
+    assert datetime.date.fromisoformat(made["date"])
+    assert made["seconds"] > 1
 
 
 @each_chapter
@@ -324,3 +328,11 @@ def test_six_recipes_reach_their_figures():
     assert int(values["baseline_n"]) >= 5
     assert float(values["cnn_mean_sd"].split(" ± ")[0]) >= 92
     assert int(values["mlp_parameters"]) == 235_146
+    # Over-fitting, and what dropout does to it: apart by two standard errors and more.
+    (plain, a), (dropout, b) = (
+        map(float, values[name].split(" ± "))
+        for name in ("plain_final", "dropout_final")
+    )
+    error = ((a**2 + b**2) / int(values["long_n"])) ** 0.5
+    assert plain - dropout > 2 * error
+    assert float(values["last_sure"]) > float(values["best_sure"])

@@ -9,7 +9,6 @@ instead of GitHub and with no package index to fall back on.
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -35,18 +34,21 @@ COLAB_HAS = [
 
 
 def closure(names):
-    """Name the distributions that these need, themselves included."""
-    wanted, found = list(names), {}
+    """Return the distributions that these need, themselves included."""
+    wanted, found, seen = [Requirement(name) for name in names], {}, set()
     while wanted:
-        distribution = importlib.metadata.distribution(wanted.pop())
-        key = re.sub(r"[-_.]+", "-", distribution.metadata["Name"]).lower()
-        if key in found:
+        requirement = wanted.pop()
+        if (key := (requirement.name, tuple(sorted(requirement.extras)))) in seen:
             continue
-        found[key] = distribution
-        for line in distribution.requires or []:
-            requirement = Requirement(line)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                wanted.append(requirement.name)
+        seen.add(key)
+        distribution = importlib.metadata.distribution(requirement.name)
+        found[distribution.metadata["Name"]] = distribution
+        for needed in map(Requirement, distribution.requires or []):
+            extras = ["", *requirement.extras]
+            if needed.marker is None or any(
+                needed.marker.evaluate({"extra": extra}) for extra in extras
+            ):
+                wanted.append(needed)
     return found
 
 

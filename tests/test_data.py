@@ -1,11 +1,8 @@
-import functools
 import gzip
 import hashlib
-import http.server
 import os
 import random
 import struct
-import threading
 import time
 import zipfile
 
@@ -29,6 +26,7 @@ from helpers.data import (
     load_photos,
     make_loader,
 )
+from tests.conftest import serve
 
 # --- stand-ins ----------------------------------------------------------------------
 
@@ -106,21 +104,12 @@ def mirror(tmp_path, monkeypatch):
         (folder / f"{file.name}.gz").write_bytes(packed)
         resources.append((f"{file.name}.gz", hashlib.md5(packed).hexdigest()))
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/"
-    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [url])
     monkeypatch.setattr(datasets.FashionMNIST, "resources", resources)
     source = data._idx(datasets.FashionMNIST, digests)
     monkeypatch.setitem(data._SOURCES, "FashionMNIST", source)
-    yield folder
-    server.shutdown()
-    server.server_close()
+    with serve(folder) as address:
+        monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [f"{address}/"])
+        yield folder
 
 
 def leftovers(folder):

@@ -91,6 +91,12 @@ def test_inline_svg_is_whole_shorter_and_has_names_of_its_own():
     assert "width" not in tree.attrib
 
 
+def test_inline_svg_leaves_the_letters_alone():
+    figure, axis = plt.subplots()
+    axis.set_title("learning rate 0.00031, loss 0.20876")
+    assert "learning rate 0.00031, loss 0.20876" in inline_svg(to_svg(figure), "x-")
+
+
 def test_show_images_draws_all_of_them_in_grey_and_colour():
     figure = show_images(torch.rand(5, 3, 4, 4), columns=3)
     shown = [axis.images[0].get_array() for axis in figure.axes if axis.images]
@@ -114,10 +120,15 @@ def test_trace_reports_the_shapes_and_parameters_of_torchvisions_resnet18():
 
 
 def test_trace_leaves_the_model_as_it_was():
-    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2)).train()
+    model = nn.Sequential(
+        nn.Flatten(), nn.BatchNorm1d(4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+    )
+    model[2].eval()  # frozen
     before = {k: v.clone() for k, v in model.state_dict().items()}
     trace(model, torch.randn(8, 1, 2, 2))
     assert model.training
+    assert model[1].training
+    assert not model[2].training
     assert not any(module._forward_hooks for module in model.modules())
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])

@@ -225,14 +225,17 @@ def test_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", "truncated", "foreign"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a checkpoint", "truncated", "foreign", "list", "tensor"]
+)
 def test_damaged_checkpoint_says_so(tmp_path, content):
     path = tmp_path / "run.pt"
     recipe(1, path)
     if content == "truncated":
         content = path.read_bytes()[:-200]
-    if content == "foreign":
-        torch.save({"something": "else"}, path)
+    foreign = {"foreign": {"some": "thing"}, "list": [1], "tensor": torch.ones(2)}
+    if content in foreign:
+        torch.save(foreign[content], path)
     else:
         path.write_bytes(content)
     with pytest.raises(CheckpointError, match="damaged or is none of this book's"):
@@ -245,11 +248,13 @@ def test_checkpoint_of_another_network_or_recipe_says_so(tmp_path):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
     optimizer = torch.optim.AdamW(model.parameters())
     arguments = model, loader(), nn.CrossEntropyLoss(), optimizer
-    with pytest.raises(CheckpointError, match=r"does not fit.*another choice of sched"):
+    with pytest.raises(CheckpointError, match=r"does not fit.*OneCycleLR"):
         fit(*arguments, 3, checkpoint=path)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=18)
     with pytest.raises(CheckpointError, match=r"does not fit.*state_dict"):
         fit(*arguments, 3, checkpoint=path, scheduler=scheduler)
+    with pytest.raises(CheckpointError, match=r"does not fit.*18.*24"):
+        recipe(3, path, total=8)  # one-cycle over another number of steps
     with pytest.raises(CheckpointError, match="is from epoch 2, but only 1 epoch"):
         recipe(1, path)
 
@@ -267,12 +272,60 @@ def test_schedulers_step_when_they_should():
         fit(*arguments, 2, scheduler=scheduler, scheduler_every="step")
 
 
+def test_watching_a_validation_set_does_not_change_the_training():
+    def run(val_loader):
+        seed_everything(0)
+        model = small_net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        fit(model, loader(), nn.CrossEntropyLoss(), optimizer, 2, val_loader=val_loader)
+        return model.state_dict()
+
+    torch.testing.assert_close(run(None), run(loader(False)), rtol=0, atol=0)
+
+
+def test_random_numbers_drawn_after_an_epoch_are_resumed(tmp_path):
+    def draw(_epoch, _model):
+        torch.rand(7)
+
+    recipe(2, tmp_path / "run.pt", after_epoch=draw)
+    resumed = recipe(4, tmp_path / "run.pt", seed=99, after_epoch=draw)
+    assert_same(recipe(4, after_epoch=draw), resumed)
+
+
+def test_a_scheduler_that_watches_the_loss():
+    model = small_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)  # nothing will improve
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.5, patience=0, threshold=0.5, eps=0
+    )
+    fit(model, loader(), nn.CrossEntropyLoss(), optimizer, 3, scheduler=scheduler)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-9 * 0.5**2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_step_that_float16_skips_does_not_move_the_schedule():
+    model = small_net(0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=99)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)  # overflows at once
+    train_epoch(
+        model,
+        loader(),
+        nn.CrossEntropyLoss(),
+        optimizer,
+        batch_scheduler=scheduler,
+        amp=torch.float16,
+        scaler=scaler,
+    )
+    assert scheduler.last_epoch == 0
+
+
 def test_best_weights_are_those_of_the_best_epoch_and_a_copy():
     states = {}
     model, history = recipe(
         6, after_epoch=lambda e, m: states.update({e: copy.deepcopy(m.state_dict())})
     )
-    best = max(history.rows, key=lambda row: (row["val_accuracy"], row["epoch"]))
+    best = min(history.rows, key=lambda row: row["val_loss"])
     assert history.best_epoch == best["epoch"]
     for name, value in history.best_state.items():
         assert torch.equal(value, states[best["epoch"]][name])
