@@ -84,9 +84,7 @@ class Edition:
             return ", ".join(links) if role == "cite:t" else f"({', '.join(links)})"
         if role == "doc":
             page = content.lstrip("/")
-            source = (notebooks.ROOT / f"{page}.md").read_text(encoding="utf-8")
-            title = re.search(r"^# (.+)$", source, re.M)[1]
-            return f"[{title}]({self.site}{page}.html)"
+            return f"[{_title(notebooks.ROOT / page)}]({self.site}{page}.html)"
         label = re.match(r"(?:(.+) <)?([^<>]+)>?$", content)
         if role in ("ref", "numref"):
             return f"[{label[1] or 'the figure'}]({self.url}#{label[2]})"
@@ -100,8 +98,22 @@ class Edition:
         names = " and ".join(people) if len(people) < 3 else f"{people[0]} et al."
         year = entry.fields["year"]
         text = f"{names} ({year})" if role == "cite:t" else f"{names}, {year}"
-        arxiv = f"https://arxiv.org/abs/{entry.fields.get('eprint')}"
-        return f"[{text}]({entry.fields.get('url', arxiv)})"
+        fields = entry.fields
+        if "doi" in fields:
+            return f"[{text}](https://doi.org/{fields['doi']})"
+        arxiv = f"https://arxiv.org/abs/{fields.get('eprint')}"
+        return f"[{text}]({fields.get('url', arxiv)})"
+
+
+def _title(page: Path) -> str:
+    """Return the heading of a page, be it Markdown or a notebook."""
+    notebook = page.with_name(f"{page.name}.ipynb")
+    if notebook.exists():
+        cells = notebooks.read(notebook).cells
+        text = next(c.source for c in cells if c.cell_type == "markdown")
+    else:
+        text = page.with_name(f"{page.name}.md").read_text(encoding="utf-8")
+    return re.search(r"^# (.+)$", text, re.M)[1]
 
 
 def site_url() -> str:

@@ -59,11 +59,15 @@ def run(path) -> bool:
         "torch": torch.__version__,
     }
     notebooks.normalise(notebook)
-    if found := notebooks.complaints(notebook):
-        print("\n".join(f"{path.stem}: {line}" for line in found))
-        return False
     nbformat.validate(notebook)
     text = nbformat.writes(notebook)
+    if found := notebooks.complaints(notebook):
+        print("\n".join(f"{path.stem}: {line}" for line in found))
+        aside = notebooks.ROOT / "_build" / "rejected" / path.name
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text + "\n", encoding="utf-8")
+        print(f"{path.stem}: not stored; the run is kept in {aside}")
+        return False
     path.write_text(text + "\n", encoding="utf-8")
     seconds = notebook.metadata["book"]["seconds"]
     print(f"{path.stem}: {seconds} s, {len(text) / 1e6:.2f} MB")

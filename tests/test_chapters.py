@@ -296,6 +296,9 @@ def test_colab_markdown():
     assert "chapters/x.html#ex-one" in markdown("[see](ex-one)")
     text = ":::{exercise}\n:label: ex-one\n\nCount.\n:::\n"
     assert markdown(text) == "**Exercise 1.** Count."
+    links = markdown("{doc}`/book/notation` and {doc}`/chapters/08_fashion_mnist`")
+    assert links.startswith("[Notation](https://")
+    assert "[Six recipes for Fashion-MNIST](https://" in links
     assert markdown(":::{note} Mind\nA line.\n:::\n") == "> **Mind**\n>\n> A line."
 
 
