@@ -94,7 +94,10 @@ class Edition:
 
     def _citation(self, key: str, role: str) -> str:
         entry = self.bibliography.entries[key]
-        people = [" ".join(person.last_names) for person in entry.persons["author"]]
+        people = [
+            " ".join(person.last_names).strip("{}")
+            for person in entry.persons["author"]
+        ]
         names = " and ".join(people) if len(people) < 3 else f"{people[0]} et al."
         year = entry.fields["year"]
         text = f"{names} ({year})" if role == "cite:t" else f"{names}, {year}"

@@ -292,6 +292,7 @@ def test_colab_markdown():
         "{cite:t}`kingma2015adam`"
     )
     assert markdown("{cite:p}`kingma2015adam`").startswith("([Kingma and Ba, 2015](")
+    assert "[Zalando Research (2017)]" in markdown("{cite:t}`zalando2017benchmark`")
     assert "[see](https://" in markdown("[see](ex-one)")
     assert "chapters/x.html#ex-one" in markdown("[see](ex-one)")
     text = ":::{exercise}\n:label: ex-one\n\nCount.\n:::\n"
