@@ -139,7 +139,7 @@ def _figures(app, body: str) -> str:
 def _themed(svg: str) -> str:
     """Swap the palette for the theme's, and leave out what nobody can see."""
     svg = re.sub(r' d="[^"]*"', lambda d: re.sub(r"(\.\d)\d+", r"\1", d[0]), svg)
-    svg = re.sub(r"font: ([\d.]+px) '[^;\"]*", r"font-size: \1", svg)  # book.css has it
+    svg = re.sub(r" font-family: '[^;\"]*;", "", svg)  # book.css names it
     svg = re.sub(r'"data:[^"]*"', lambda data: re.sub(r"\s", "", data[0]), svg)
     for name, (light, _) in PALETTE.items():
         svg = svg.replace(f": {light}", f": var(--book-{name})")
