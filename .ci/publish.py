@@ -26,15 +26,17 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - {path.stem for path in paths}:
         print(f"No such chapter: {', '.join(sorted(unknown))}")
         return 2
+    # Asked once, before the first chapter stored here makes a difference itself.
+    commit = git("rev-parse", "HEAD") + ("+" if git("diff", "HEAD") else "")
     failed = [
         path.stem
         for path in paths
-        if (not names or path.stem in names) and not run(path)
+        if (not names or path.stem in names) and not run(path, commit)
     ]
     return 1 if failed else 0
 
 
-def run(path) -> bool:
+def run(path, commit: str) -> bool:
     notebook = notebooks.read(path)
     os.environ["TQDM_DISABLE"] = "1"  # progress bars are for people who watch
     began = time.perf_counter()
@@ -52,7 +54,7 @@ def run(path) -> bool:
             return False
     notebook.metadata["book"] = {
         "code_digest": notebooks.code_digest(notebook),
-        "commit": git("rev-parse", "HEAD") + ("+" if git("diff", "HEAD") else ""),
+        "commit": commit,
         "date": datetime.date.today().isoformat(),
         "device": device(),
         "seconds": round(time.perf_counter() - began),

@@ -12,6 +12,22 @@ import papermill
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 PARAMETERS = {
+    "01_tensors": {"big_rows": 64, "largest": 256},
+    "02_linear_models": {"n_starts": 3},
+    "03_layers": {"n_settings": 20, "n_networks": 4, "stand_in": True},
+    "04_activations": {"n_seeds": 2, "depth_steps": 10, "dead_steps": 20},
+    "05_losses": {"n_seeds": 2, "n_common": 1900, "pixel_steps": 40},
+    "06_optimizers": {
+        "n_train": 256,
+        "n_validation": 128,
+        "epochs": 1,
+        "long_epochs": 6,
+        "n_tuning_seeds": 1,
+        "n_seeds": 2,
+        "n_schedule_seeds": 2,
+        "stand_in": True,
+    },
+    "07_mnist": {"epochs": 1, "n_seeds": 2, "stand_in": True},
     "08_fashion_mnist": {
         "epochs": 2,
         "long_epochs": 2,
