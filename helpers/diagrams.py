@@ -1,6 +1,6 @@
 """Networks drawn from the real module: shapes from a forward pass, so they cannot lie.
 
-Taught in "Six recipes", Recipe 2.
+Taught in "Layers and modules", where the counting and the tracing are written out.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Figures that move: live in a notebook with a kernel, and on a page without one.
 
-Taught in "Six recipes", in Recipe 4.
+First used in "Tensors"; taught in CONTRIBUTING.md.
 """
 
 import hashlib

@@ -2,8 +2,8 @@
 
 Every figure is drawn on white with the colours below, so that it can be read in any
 notebook; the site swaps each of these colours for its partner in the dark theme. A
-colour that is not in `INK` or `COLORS` stays as it is. Taught in "Six recipes", in its
-set-up.
+colour that is not in `INK` or `COLORS` stays as it is. First used in
+"Tensors"; taught in CONTRIBUTING.md.
 """
 
 import re

@@ -43,7 +43,7 @@ class CheckpointError(RuntimeError):
 def pick_device() -> torch.device:
     """Return the accelerator of this machine (CUDA, MPS, ...), else the CPU.
 
-    Taught in "Six recipes", in its set-up.
+    Taught in "Tensors", in the section on where a tensor lives.
     """
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator or torch.device("cpu")
