@@ -82,10 +82,11 @@ class Edition:
         if role.startswith("cite"):
             links = [self._citation(key.strip(), role) for key in content.split(",")]
             return ", ".join(links) if role == "cite:t" else f"({', '.join(links)})"
-        if role == "doc":
-            page = content.lstrip("/")
-            return f"[{_title(notebooks.ROOT / page)}]({self.site}{page}.html)"
         label = re.match(r"(?:(.+) <)?([^<>]+)>?$", content)
+        if role == "doc":
+            page = label[2].lstrip("/")
+            title = label[1] or _title(notebooks.ROOT / page)
+            return f"[{title}]({self.site}{page}.html)"
         if role in ("ref", "numref"):
             return f"[{label[1] or 'the figure'}]({self.url}#{label[2]})"
         if role == "term":
