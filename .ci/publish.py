@@ -26,18 +26,19 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - {path.stem for path in paths}:
         print(f"No such chapter: {', '.join(sorted(unknown))}")
         return 2
-    # Asked once, before the first chapter stored here makes a difference itself.
-    commit = git("rev-parse", "HEAD") + ("+" if git("diff", "HEAD") else "")
     failed = [
         path.stem
         for path in paths
-        if (not names or path.stem in names) and not run(path, commit)
+        if (not names or path.stem in names) and not run(path)
     ]
     return 1 if failed else 0
 
 
-def run(path, commit: str) -> bool:
+def run(path) -> bool:
     notebook = notebooks.read(path)
+    commit = git("rev-parse", "HEAD")
+    if git("diff", "HEAD", "--", "helpers", "requirements.txt", str(path)):
+        commit += "+"  # the code that is about to run is not in that commit
     os.environ["TQDM_DISABLE"] = "1"  # progress bars are for people who watch
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

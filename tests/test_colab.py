@@ -102,6 +102,9 @@ def ask(python, code):
 def test_chapter_runs_on_colab_from_its_own_set_up_cell(
     path, colab, clone, tmp_path, monkeypatch
 ):
+    # The one before may have installed the book; a reader starts without it.
+    leave = [colab, "-m", "pip", "uninstall", "-qy", "every-cell-runs"]
+    subprocess.run(leave, check=True, capture_output=True)
     where_torch_is = "import torch; print(torch.__version__, torch.__file__)"
     before = ask(colab, where_torch_is)
     assert str(colab.parent.parent) in before
