@@ -4,6 +4,7 @@ Written by ``.ci/gather.py`` out of the cells with the tag ``export``; a test ke
 two equal. Edit the chapter, not this file.
 """
 
+import copy
 import functools
 
 import torch
@@ -20,7 +21,7 @@ def count_multiply_adds(model, example):
     Products alone, as is the custom: no biases, normalisation, activations, pooling.
 
     Args:
-        model: any network; it is run in evaluation mode and left as it was.
+        model: any network; a copy of it is run, in evaluation mode.
         example: a batch that the network takes, on its device.
     """
     counts = []
@@ -29,16 +30,11 @@ def count_multiply_adds(model, example):
         # each number that comes out is a sum of weight[0].numel() products
         counts.append(output[0].numel() * layer.weight[0].numel())
 
-    layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    handles = [layer.register_forward_hook(note) for layer in layers]
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.eval()(example)  # batch normalisation must not notice
-    finally:
-        for module, training in modes.items():
-            module.training = training
-        for handle in handles:
-            handle.remove()
+    model = copy.deepcopy(model).eval()  # the caller's network stays as it is
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.register_forward_hook(note)
+    model(example)
     return sum(counts)
 
 
@@ -73,10 +69,12 @@ class PartialConv(nn.Module):
     def __init__(self, in_channels, table):
         super().__init__()
         pairs = [(out, seen) for out, row in enumerate(table) for seen in row]
-        self.register_buffer("pairs", torch.tensor(pairs).T)  # (2, number of pairs)
+        pairs_at = torch.tensor(pairs).T  # (2, number of pairs); a constant: not saved
+        self.register_buffer("pairs", pairs_at, persistent=False)
         self.shape = (len(table), in_channels, 5, 5)
-        bound = (25 * in_channels) ** -0.5  # as nn.Conv2d draws its first weights
-        weight = torch.empty(len(pairs), 5, 5).uniform_(-bound, bound)
+        # As nn.Conv2d would begin, for the channels that each output sees.
+        fan_in = torch.tensor([25.0 * len(table[out]) for out, _ in pairs])
+        weight = (2 * torch.rand(len(pairs), 5, 5) - 1) / fan_in.sqrt().view(-1, 1, 1)
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(len(table)))
 
@@ -120,7 +118,7 @@ class LeNet5(nn.Module):
 
 
 class LeNet(nn.Module):
-    """LeNet as it is written today; the defaults can be swapped for those of 1998."""
+    """LeNet as it is written today; activation and pooling can be swapped."""
 
     def __init__(
         self, num_classes=1000, in_channels=3, activation=nn.ReLU, pool=nn.MaxPool2d
