@@ -488,14 +488,19 @@ class InceptionV3(InceptionNet):
     """Inception v3 of Szegedy et al., 2016, for pictures of 299 × 299."""
 
     def __init__(self, num_classes=1000, in_channels=3, aux=True):
-        large = [InceptionA(192, 32), InceptionA(256, 64), InceptionA(288, 64)]
-        middle = [InceptionC(768, c) for c in (128, 160, 160, 192)]
-        layers = inception_v3_stem(in_channels)
-        layers |= zip(("5b", "5c", "5d"), large, strict=True)
-        layers |= {"6a": InceptionB(288)}
-        layers |= zip(("6b", "6c", "6d", "6e"), middle, strict=True)
-        layers |= {"7a": InceptionD(768)}
-        layers |= {"7b": InceptionE(1280), "7c": InceptionE(2048)}
+        layers = inception_v3_stem(in_channels) | {
+            "5b": InceptionA(192, 32),
+            "5c": InceptionA(256, 64),
+            "5d": InceptionA(288, 64),
+            "6a": InceptionB(288),
+            "6b": InceptionC(768, 128),
+            "6c": InceptionC(768, 160),
+            "6d": InceptionC(768, 160),
+            "6e": InceptionC(768, 192),
+            "7a": InceptionD(768),
+            "7b": InceptionE(1280),
+            "7c": InceptionE(2048),
+        }
         heads = {"6e": InceptionV3Head(768, num_classes)} if aux else {}
         super().__init__(layers, heads, 2048, num_classes, dropout=0.5)
 
