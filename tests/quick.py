@@ -60,6 +60,7 @@ PARAMETERS = {
         "n_train": 256,
         "n_validation": 32,
         "epochs": 1,
+        "tuning_epochs": 1,
         "n_seeds": 2,
         "n_probe": 64,
         "stand_in": True,
