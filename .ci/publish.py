@@ -43,9 +43,7 @@ def main(names: list[str]) -> int:
 
 def run(path) -> bool:
     notebook = notebooks.read(path)
-    commit = git("rev-parse", "HEAD")
-    if git("diff", "HEAD", "--", *CODE, str(path)):
-        commit += "+"  # the code that is about to run is not in that commit
+    commit = commit_of(path)
     os.environ["TQDM_DISABLE"] = "1"  # progress bars are for people who watch
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -83,6 +81,12 @@ def run(path) -> bool:
     seconds = notebook.metadata["book"]["seconds"]
     print(f"{path.stem}: {seconds} s, {len(text) / 1e6:.2f} MB")
     return True
+
+
+def commit_of(path) -> str:
+    """Return the commit; a `+` behind it: what is about to run is not all in it."""
+    changed = git("status", "--porcelain", "--", *CODE, str(path))  # new files, too
+    return git("rev-parse", "HEAD") + ("+" if changed else "")
 
 
 def device() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import notebooks
 import papermill
+import publish
 import pytest
 import set_url
 import yaml
@@ -144,6 +145,31 @@ def test_nbval_notices_a_compared_cell_that_changed(tmp_path):
         text=True,
     )
     assert "1 failed, 1 passed" in done.stdout
+
+
+def test_a_plus_behind_the_commit_tells_of_code_that_is_not_in_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(notebooks, "ROOT", tmp_path)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    chapter, other = (
+        tmp_path / "chapters" / "1.ipynb",
+        tmp_path / "chapters" / "2.ipynb",
+    )
+    helper = tmp_path / "helpers" / "data.py"
+    for path in (chapter, other, helper):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("1")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], check=True)
+    other.write_text("2")  # another chapter
+    assert re.fullmatch("[0-9a-f]{40}", publish.commit_of(chapter))
+    assert publish.commit_of(other).endswith("+")
+    new = other.with_name("3.ipynb")
+    new.write_text("1")  # git does not know it yet
+    assert publish.commit_of(new).endswith("+")
+    helper.write_text("2")
+    assert publish.commit_of(chapter).endswith("+")
 
 
 def test_complaints_are_made():
