@@ -198,7 +198,8 @@ def visit(browser, address):
 
 
 @each_page
-@pytest.mark.parametrize(("width", "theme"), [(360, "dark"), (1440, "light")])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
 def test_page_in_the_browser(visit, page, theme, width):
     """No stray request, no error, no sideways scroll, no axe violation at all."""
     tab = visit(page, width, theme)
