@@ -29,6 +29,12 @@ def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
+def title(notebook) -> str:
+    """Return the first heading."""
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    return re.search(r"^# (.+)$", "\n".join(prose), re.M)[1]
+
+
 def code_cells(notebook) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 

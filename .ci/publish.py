@@ -14,11 +14,15 @@ import sys
 import tempfile
 import time
 
+import gather
 import nbformat
 import notebooks
 import torch
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+# What a run depends on, but for the table of networks that the runs themselves write.
+CODE = ["helpers", ":!helpers/networks.json", "requirements.txt"]
 
 
 def main(names: list[str]) -> int:
@@ -26,6 +30,9 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - {path.stem for path in paths}:
         print(f"No such chapter: {', '.join(sorted(unknown))}")
         return 2
+    if gather.main([]):
+        print("Nothing was run: an output has to come from committed code.")
+        return 1
     failed = [
         path.stem
         for path in paths
@@ -70,6 +77,7 @@ def run(path) -> bool:
         print(f"{path.stem}: not stored; the run is kept in {aside}")
         return False
     path.write_text(text + "\n", encoding="utf-8")
+    gather.store_rows()
     seconds = notebook.metadata["book"]["seconds"]
     print(f"{path.stem}: {seconds} s, {len(text) / 1e6:.2f} MB")
     return True
@@ -77,8 +85,7 @@ def run(path) -> bool:
 
 def commit_of(path) -> str:
     """Return the commit; a `+` behind it: what is about to run is not all in it."""
-    code = ["helpers", "requirements.txt", str(path)]
-    changed = git("status", "--porcelain", "--", *code)  # new files, too
+    changed = git("status", "--porcelain", "--", *CODE, str(path))  # new files, too
     return git("rev-parse", "HEAD") + ("+" if changed else "")
 
 

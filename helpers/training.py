@@ -49,6 +49,16 @@ def pick_device() -> torch.device:
     return accelerator or torch.device("cpu")
 
 
+def half_type(device: torch.device) -> torch.dtype:
+    """Return the 16-bit type for ``fit(amp=...)``: bfloat16, float16 on an older GPU.
+
+    Taught in "Six recipes for Fashion-MNIST", with mixed precision.
+    """
+    if device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16
+
+
 def seed_everything(seed: int) -> None:
     """Seed the generators of PyTorch (on all devices), NumPy and Python."""
     torch.manual_seed(seed)

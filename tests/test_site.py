@@ -198,8 +198,7 @@ def visit(browser, address):
 
 
 @each_page
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize(("width", "theme"), [(360, "dark"), (1440, "light")])
 def test_page_in_the_browser(visit, page, theme, width):
     """No stray request, no error, no sideways scroll, no axe violation at all."""
     tab = visit(page, width, theme)

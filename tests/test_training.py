@@ -363,3 +363,13 @@ def test_percent_and_edge_cases():
     assert np.isnan(training.Runs([0.5], [1.0]).sd)
     with pytest.raises(ValueError, match="at least one seed"):
         over_seeds(lambda: 1.0, [])
+
+
+def test_half_type_follows_the_device(monkeypatch):
+    cuda = torch.device("cuda")
+    assert training.half_type(torch.device("cpu")) == torch.bfloat16
+    for supported, expected in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda including_emulation, s=supported: s
+        )
+        assert training.half_type(cuda) == expected
