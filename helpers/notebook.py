@@ -1,4 +1,6 @@
-"""Numbers that a cell made and the prose quotes."""
+"""What a cell says: numbers that the prose quotes, and errors that are meant."""
+
+import textwrap
 
 from IPython.display import display
 
@@ -19,3 +21,11 @@ def glue(name: str, value: object) -> None:
         raw=True,
         metadata={"scrapbook": {"name": name, "mime_prefix": GLUE_MIME_PREFIX}},
     )
+
+
+def say(error: object) -> None:
+    """Print an error's message in lines of 40 letters, which a phone shows whole.
+
+    Taught in chapter 1.
+    """
+    print(textwrap.fill(str(error), 40))
