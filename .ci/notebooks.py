@@ -1,7 +1,9 @@
 """What the publish command and the tests both know about a chapter's notebook."""
 
 import hashlib
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import nbformat
@@ -40,13 +42,22 @@ def code_cells(notebook) -> list[nbformat.NotebookNode]:
 
 
 def code_digest(notebook) -> str:
-    """Return the SHA-256 of all code but for the book's own address.
+    """Return the SHA-256 of all code but for comments and the book's own address.
 
     Prose may change without a new run, and so may the place of the repository.
     """
-    code = "\0".join(cell.source for cell in code_cells(notebook))
-    code = code.replace(repository_url(), "")
+    cells = (without_comments(cell.source) for cell in code_cells(notebook))
+    code = "\0".join(cells).replace(repository_url(), "")
     return hashlib.sha256(code.encode()).hexdigest()
+
+
+def without_comments(code: str) -> str:
+    lines = code.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def normalise(notebook) -> None:

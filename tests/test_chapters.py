@@ -199,9 +199,11 @@ def test_digest_follows_the_code_alone():
     notebook = new_notebook(cells=[new_markdown_cell("a"), new_code_cell("x = 1")])
     digest = notebooks.code_digest(notebook)
     notebook.cells[0].source = "other prose"
+    notebook.cells[1].source = "# a reason\nx = 1  # try 2"
     assert notebooks.code_digest(notebook) == digest
-    notebook.cells[1].source = "x = 2"
-    assert notebooks.code_digest(notebook) != digest
+    for code in ("x = 2", 'x = "1  # try 2"', "if x:\n    x = 1"):
+        notebook.cells[1].source = code
+        assert notebooks.code_digest(notebook) != digest
 
 
 def test_normalise_drops_progress_bars_and_kernels_and_joins_streams():
