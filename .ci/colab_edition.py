@@ -7,6 +7,7 @@ and refuses to write one in which any MyST markup is left. The deploy workflow p
 result on the branch `colab`, where the site's Colab buttons point.
 """
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -73,11 +74,7 @@ class Edition:
             name, _, form = content.partition(":")
             value = self.glued[name]
             if form:
-                return (
-                    format(float(value), form)
-                    if "." in form
-                    else f"{int(value):{form}}"
-                )
+                return format(ast.literal_eval(value), form)
             return value.strip("'")
         if role.startswith("cite"):
             links = [self._citation(key.strip(), role) for key in content.split(",")]
