@@ -47,9 +47,7 @@ PARAMETERS = {
     "13_resnet": {
         "deep": 2,
         "train_limit": 128,
-        "validation_limit": 100,
         "epochs": 1,
-        "tuning_epochs": 1,
         "n_seeds": 2,
         "n_variants": 1,
         "picture_size": 64,
