@@ -72,7 +72,7 @@ class PartialConv(nn.Module):
         pairs_at = torch.tensor(pairs).T  # (2, number of pairs); a constant: not saved
         self.register_buffer("pairs", pairs_at, persistent=False)
         self.shape = (len(table), in_channels, 5, 5)
-        # As nn.Conv2d would begin, for the channels that each output sees.
+        # Weights as nn.Conv2d would draw them, for the channels that each output sees.
         fan_in = torch.tensor([25.0 * len(table[out]) for out, _ in pairs])
         weight = (2 * torch.rand(len(pairs), 5, 5) - 1) / fan_in.sqrt().view(-1, 1, 1)
         self.weight = nn.Parameter(weight)
