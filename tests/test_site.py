@@ -101,7 +101,8 @@ def test_every_picture_has_alternative_text(site, page):
 def test_nothing_unfinished_or_raw_is_on_a_page(site):
     for page in PAGES:
         text = soup(site, page).find("article").get_text()
-        assert not re.search(r"\{[\w:]+\}`|\bTODO\b|:::|lorem", text, re.I), page
+        # a variable may be called todo
+        assert not re.search(r"\{[\w:]+\}`|\bTODO\b|:::|[Ll]orem", text), page
 
 
 def test_chapter_says_what_made_it(site):
