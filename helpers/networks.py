@@ -628,3 +628,631 @@ def resnet(name, num_classes=1000, in_channels=3):
     """Return the `ResNet` of a name in `RESNETS`, such as "resnet50"."""
     block, depths = RESNETS[name]
     return ResNet(block, depths, num_classes, in_channels)
+
+
+# --- taught in chapters/14_densenet.ipynb, “DenseNet” ---------------------------------
+
+
+class DenseLayer(nn.Module):
+    """Read all maps so far and return `growth` new ones (Huang et al., 2017).
+
+    Args:
+        in_channels: of all the maps that it reads together.
+        growth: channels that it returns, the growth rate.
+        squeeze: the 3 × 3 convolution reads `squeeze * growth` channels.
+    """
+
+    def __init__(self, in_channels, growth, squeeze=4):
+        super().__init__()
+        narrow = squeeze * growth
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, narrow, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(narrow)
+        self.conv2 = nn.Conv2d(narrow, growth, 3, padding=1, bias=False)
+
+    def reduce(self, *maps):
+        x = torch.cat(maps, dim=1)  # (N, in_channels, H, W)
+        return self.conv1(F.relu(self.bn1(x)))  # (N, squeeze * growth, H, W)
+
+    def forward(self, *maps):
+        x = self.reduce(*maps)
+        return self.conv2(F.relu(self.bn2(x)))  # (N, growth, H, W)
+
+
+class DenseBlock(nn.ModuleList):
+    """`depth` layers, each reading the input and all maps before it.
+
+    (N, in_channels, H, W) gives (N, in_channels + depth * growth, H, W).
+    """
+
+    def __init__(self, depth, in_channels, growth, layer=DenseLayer):
+        layers = [layer(in_channels + i * growth, growth) for i in range(depth)]
+        super().__init__(layers)
+
+    def forward(self, x):
+        maps = [x]
+        for layer in self:
+            maps.append(layer(*maps))
+        return torch.cat(maps, dim=1)
+
+
+class Transition(nn.Sequential):
+    """Between dense blocks: (N, in_channels, H, W) to (N, out_channels, H/2, W/2)."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__(
+            nn.BatchNorm2d(in_channels),
+            nn.ReLU(),
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),
+            nn.AvgPool2d(2),
+        )
+
+
+class DenseNet(nn.Module):
+    """DenseNet-BC (Huang et al., 2017): (N, 3, H, W) to (N, num_classes).
+
+    Args:
+        growth: channels that each dense layer adds.
+        depths: layers in each dense block.
+        channels: that the stem gives.
+        num_classes: logits at the end.
+        stem: a module in place of `densenet_stem(3, channels)`.
+        layer: the class of the dense layers.
+    """
+
+    def __init__(
+        self, growth, depths, channels=64, num_classes=1000, stem=None, layer=DenseLayer
+    ):
+        super().__init__()
+        stem = densenet_stem(3, channels) if stem is None else stem
+        self.features = dense_features(stem, channels, growth, depths, layer)
+        self.fc = nn.Linear(self.features.bn.num_features, num_classes)
+        start_densenet(self)
+
+    def forward(self, x):
+        x = F.relu(self.features(x))  # (N, channels, H/32, W/32)
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+def dense_features(stem, channels, growth, depths, layer=DenseLayer):
+    """Return stem, dense blocks with transitions between them, and a normalisation."""
+    features = nn.Sequential()
+    features.add_module("stem", stem)
+    for i, depth in enumerate(depths, start=1):
+        if i > 1:
+            transition = Transition(channels, channels // 2)
+            features.add_module(f"transition{i - 1}", transition)
+            channels //= 2
+        block = DenseBlock(depth, channels, growth, layer)
+        features.add_module(f"block{i}", block)
+        channels += depth * growth
+    features.add_module("bn", nn.BatchNorm2d(channels))
+    return features
+
+
+def densenet_stem(in_channels, channels):
+    """Return DenseNet's stem: (N, in_channels, H, W) to (N, channels, H/4, W/4)."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, channels, 7, stride=2, padding=3, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.MaxPool2d(3, stride=2, padding=1),
+    )
+
+
+def start_densenet(model):
+    """He initialisation over the inputs, as torchvision has it for DenseNets."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+        elif isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+
+
+DENSENETS = {  # growth rate, layers in each block, channels of the stem
+    "densenet121": (32, (6, 12, 24, 16), 64),
+    "densenet161": (48, (6, 12, 36, 24), 96),
+    "densenet169": (32, (6, 12, 32, 32), 64),
+    "densenet201": (32, (6, 12, 48, 32), 64),
+}
+
+
+def densenet(name, num_classes=1000, layer=DenseLayer):
+    """Return the `DenseNet` of a name in `DENSENETS`, such as "densenet121"."""
+    growth, depths, channels = DENSENETS[name]
+    return DenseNet(growth, depths, channels, num_classes, layer=layer)
+
+
+# --- taught in chapters/15_grouped_wide.ipynb, “Grouped and wide” ---------------------
+
+
+WIDER_RESNETS = {  # blocks in each stage, arguments of `Bottleneck`
+    "resnext50_32x4d": ((3, 4, 6, 3), {"groups": 32, "width_per_group": 4}),
+    "resnext101_32x8d": ((3, 4, 23, 3), {"groups": 32, "width_per_group": 8}),
+    "resnext101_64x4d": ((3, 4, 23, 3), {"groups": 64, "width_per_group": 4}),
+    "wide_resnet50_2": ((3, 4, 6, 3), {"width_per_group": 128}),
+    "wide_resnet101_2": ((3, 4, 23, 3), {"width_per_group": 128}),
+}
+
+
+def wider_resnet(name, num_classes=1000, in_channels=3):
+    """Return the ResNeXt or the Wide ResNet of a name in `WIDER_RESNETS`.
+
+    They are `ResNet` with other arguments (Xie et al., 2017; Zagoruyko and Komodakis,
+    2016).
+    """
+    depths, options = WIDER_RESNETS[name]
+    return ResNet(Bottleneck, depths, num_classes, in_channels, **options)
+
+
+def channel_shuffle(x, groups):
+    """Deal the channels out, one of each group in turn (Zhang et al., 2018).
+
+    Args:
+        x: (N, C, H, W), the channels of a group beside each other.
+        groups: how many groups there are; has to divide C.
+    """
+    x = x.unflatten(1, (groups, -1))  # (N, groups, C / groups, H, W)
+    return x.transpose(1, 2).flatten(1, 2)
+
+
+class Fire(nn.Module):
+    """Squeeze with 1 × 1, expand with 1 × 1 and 3 × 3 (Iandola et al., 2016).
+
+    (N, in_channels, H, W) to (N, 2 * expanded, H, W).
+    """
+
+    def __init__(self, in_channels, squeezed, expanded):
+        super().__init__()
+        self.squeeze = nn.Conv2d(in_channels, squeezed, 1)
+        self.expand1x1 = nn.Conv2d(squeezed, expanded, 1)
+        self.expand3x3 = nn.Conv2d(squeezed, expanded, 3, padding=1)
+
+    def forward(self, x):
+        x = F.relu(self.squeeze(x))
+        return F.relu(torch.cat([self.expand1x1(x), self.expand3x3(x)], dim=1))
+
+
+SQUEEZENETS = {  # channels and kernel of the stem; (squeezed, expanded) of each Fire
+    "squeezenet1_0": (
+        (96, 7),
+        [(16, 64), (16, 64), (32, 128), "pool", (32, 128), (48, 192), (48, 192)]
+        + [(64, 256), "pool", (64, 256)],
+    ),
+    "squeezenet1_1": (
+        (64, 3),
+        [(16, 64), (16, 64), "pool", (32, 128), (32, 128), "pool", (48, 192)]
+        + [(48, 192), (64, 256), (64, 256)],
+    ),
+}
+
+
+def squeezenet_features(stem, steps, in_channels=3):
+    """Return the convolutions of a SqueezeNet; arguments as in `SQUEEZENETS`."""
+    channels, kernel = stem
+    layers = [nn.Conv2d(in_channels, channels, kernel, stride=2), nn.ReLU()]
+    for step in ["pool", *steps]:
+        if step == "pool":  # ceil_mode: a last, incomplete window counts
+            layers.append(nn.MaxPool2d(3, stride=2, ceil_mode=True))
+        else:
+            squeezed, expanded = step
+            layers.append(Fire(channels, squeezed, expanded))
+            channels = 2 * expanded
+    return nn.Sequential(*layers)
+
+
+class SqueezeNet(nn.Module):
+    """SqueezeNet (Iandola et al., 2016): (N, in_channels, H, W) to (N, num_classes).
+
+    Args: the name of a version in `SQUEEZENETS`, logits, channels of the pictures.
+    """
+
+    def __init__(self, name="squeezenet1_1", num_classes=1000, in_channels=3):
+        super().__init__()
+        self.features = squeezenet_features(*SQUEEZENETS[name], in_channels)
+        last = nn.Conv2d(512, num_classes, 1)
+        self.classifier = nn.Sequential(nn.Dropout(0.5), last, nn.ReLU())
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(last.weight, std=0.01)
+
+    def forward(self, x):
+        return self.classifier(self.features(x)).mean(dim=(2, 3))
+
+
+def shuffle_conv(in_channels, out_channels, kernel=1, stride=1, groups=1):
+    """Return a convolution and its batch normalisation, as a list."""
+    shape = in_channels, out_channels, kernel, stride, kernel // 2
+    conv = nn.Conv2d(*shape, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(out_channels)]
+
+
+class ShuffleUnit(nn.Module):
+    """Work on half of the channels, keep the others, shuffle (Ma et al., 2018).
+
+    (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride). With stride 1
+    the two numbers of channels are equal; with stride 2 both branches see all channels.
+    """
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__()
+        self.stride, half = stride, out_channels // 2
+        seen = in_channels if stride == 2 else half
+        kept = []  # with stride 1: nothing is done
+        if stride == 2:
+            kept = shuffle_conv(seen, seen, 3, stride, groups=seen)
+            kept += [*shuffle_conv(seen, half), nn.ReLU()]
+        worked = [*shuffle_conv(seen, half), nn.ReLU()]
+        worked += shuffle_conv(half, half, 3, stride, groups=half)
+        worked += [*shuffle_conv(half, half), nn.ReLU()]
+        self.branch1, self.branch2 = nn.Sequential(*kept), nn.Sequential(*worked)
+
+    def forward(self, x):
+        kept, worked = x.chunk(2, dim=1) if self.stride == 1 else (x, x)
+        x = torch.cat([self.branch1(kept), self.branch2(worked)], dim=1)
+        return channel_shuffle(x, 2)
+
+
+SHUFFLENETS = {  # channels: stem, three stages, last 1 × 1 convolution
+    "shufflenet_v2_x0_5": (24, 48, 96, 192, 1024),
+    "shufflenet_v2_x1_0": (24, 116, 232, 464, 1024),
+    "shufflenet_v2_x1_5": (24, 176, 352, 704, 1024),
+    "shufflenet_v2_x2_0": (24, 244, 488, 976, 2048),
+}
+
+
+def shuffle_stage(depth, in_channels, out_channels):
+    """Return `depth` units; the first halves the sides and sets the channels."""
+    units = [ShuffleUnit(in_channels, out_channels, 2)]
+    units += [ShuffleUnit(out_channels, out_channels, 1) for _ in range(depth - 1)]
+    return nn.Sequential(*units)
+
+
+class ShuffleNetV2(nn.Module):
+    """ShuffleNetV2 (Ma et al., 2018): (N, in_channels, H, W) to (N, num_classes).
+
+    Args: the name of a size in `SHUFFLENETS`, logits, channels of the pictures.
+    """
+
+    def __init__(self, name="shufflenet_v2_x1_0", num_classes=1000, in_channels=3):
+        super().__init__()
+        stem, a, b, c, last = SHUFFLENETS[name]
+        first = shuffle_conv(in_channels, stem, 3, stride=2)
+        self.conv1 = nn.Sequential(*first, nn.ReLU())
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.stage2 = shuffle_stage(4, stem, a)
+        self.stage3 = shuffle_stage(8, a, b)
+        self.stage4 = shuffle_stage(4, b, c)
+        self.conv5 = nn.Sequential(*shuffle_conv(c, last), nn.ReLU())
+        self.fc = nn.Linear(last, num_classes)
+
+    def forward(self, x):  # (N, 3, 224, 224)
+        x = self.stage2(self.maxpool(self.conv1(x)))  # (N, a, 28, 28)
+        x = self.conv5(self.stage4(self.stage3(x)))  # (N, last, 7, 7)
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+# --- taught in chapters/16_small_scaled.ipynb, “Small and scaled” ---------------------
+
+
+def mobile_conv(
+    in_channels,
+    out_channels,
+    kernel_size=1,
+    stride=1,
+    groups=1,
+    activation=nn.ReLU,
+    norm=nn.BatchNorm2d,
+):
+    """Return convolution, normalisation and activation; None is no activation."""
+    padding = kernel_size // 2  # with stride 1 the size stays
+    options = {"groups": groups, "bias": False}
+    layers = [
+        nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, **options),
+        norm(out_channels),
+    ]
+    if activation is not None:
+        layers.append(activation())
+    return nn.Sequential(*layers)
+
+
+def depthwise_separable(in_channels, out_channels, stride=1):
+    """Return a 3 × 3 kernel for each channel, then a 1 × 1 (Howard et al., 2017)."""
+    return nn.Sequential(
+        mobile_conv(in_channels, in_channels, 3, stride, groups=in_channels),
+        mobile_conv(in_channels, out_channels),
+    )
+
+
+MOBILENET_V1 = (  # channels and stride of the first convolution and of each block
+    *((32, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
+    *((512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1)),
+)
+
+
+class MobileNetV1(nn.Module):
+    """MobileNet (Howard et al., 2017): (N, in_channels, H, W) to (N, num_classes).
+
+    `width` is a factor for all channels; `block` makes a block from channels in and
+    out and stride; `rows` are as in MOBILENET_V1.
+    """
+
+    def __init__(
+        self,
+        width=1.0,
+        num_classes=1000,
+        in_channels=3,
+        block=depthwise_separable,
+        rows=MOBILENET_V1,
+    ):
+        super().__init__()
+        before, *channels = (max(8, int(width * full)) for full, _ in rows)
+        layers = [mobile_conv(in_channels, before, 3, rows[0][1])]
+        for after, (_, stride) in zip(channels, rows[1:], strict=True):
+            layers.append(block(before, after, stride))
+            before = after
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Linear(before, num_classes)
+
+    def forward(self, x):  # (N, 3, 224, 224)
+        x = self.features(x)  # (N, 1024, 7, 7)
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+class SqueezeExcitation(nn.Module):
+    """Weigh each channel by the means of all (Hu et al., 2018): shape unchanged."""
+
+    def __init__(self, channels, squeezed, activation=nn.SiLU):
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, squeezed, 1)
+        self.activation = activation()
+        self.excite = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x):  # (N, C, H, W)
+        means = x.mean(dim=(2, 3), keepdim=True)  # (N, C, 1, 1)
+        weights = self.excite(self.activation(self.squeeze(means)))
+        return x * torch.sigmoid(weights)
+
+
+class StochasticDepth(nn.Module):
+    """Drop a picture's branch with probability p in training (Huang et al., 2016)."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):  # (N, C, H, W)
+        if not self.training or self.p == 0:
+            return x
+        keep = x.new_empty(len(x), 1, 1, 1).bernoulli_(1 - self.p)
+        return x * (keep / (1 - self.p))
+
+
+class InvertedResidual(nn.Module):
+    """1 × 1 to more channels, depthwise, linear 1 × 1 to few (Sandler et al., 2018).
+
+    The input is added where the shapes fit. With `expansion` 1 the first 1 × 1 is left
+    out; `squeeze` weighs the channels of the middle; `drop` is the probability of
+    stochastic depth; `style` holds `activation` and `norm`, as in `mobile_conv`.
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size=3,
+        stride=1,
+        expansion=6,
+        squeeze=False,
+        drop=0.0,
+        **style,
+    ):
+        super().__init__()
+        middle = in_channels * expansion
+        layers = [mobile_conv(in_channels, middle, **style)] if expansion > 1 else []
+        layers.append(mobile_conv(middle, middle, kernel_size, stride, middle, **style))
+        if squeeze:
+            layers.append(SqueezeExcitation(middle, in_channels // 4))
+        linear = {**style, "activation": None}
+        layers.append(mobile_conv(middle, out_channels, **linear))
+        self.branch = nn.Sequential(*layers)
+        self.drop = StochasticDepth(drop)
+        self.shortcut = stride == 1 and in_channels == out_channels
+
+    def forward(self, x):
+        y = self.branch(x)
+        return x + self.drop(y) if self.shortcut else y
+
+
+class InvertedResidualNet(nn.Module):
+    """Inverted residuals from a table: (N, in_channels, H, W) to (N, num_classes).
+
+    A row is expansion, channels, blocks, stride of the first, kernel size; `first` and
+    `last` are the channels before and after all rows. Stochastic depth rises from 0
+    at the first block towards `drop`; the rest is as in `InvertedResidual`.
+    """
+
+    def __init__(
+        self,
+        rows,
+        first,
+        last,
+        num_classes=1000,
+        in_channels=3,
+        dropout=0.2,
+        drop=0.0,
+        squeeze=False,
+        **style,
+    ):
+        super().__init__()
+        layers = [mobile_conv(in_channels, first, 3, 2, **style)]
+        n_blocks = sum(blocks for _, _, blocks, _, _ in rows)
+        channels = first
+        for expansion, out_channels, blocks, stride, kernel_size in rows:
+            for i in range(blocks):
+                rate = drop * (len(layers) - 1) / n_blocks
+                sizes = channels, out_channels, kernel_size, stride if i == 0 else 1
+                block = InvertedResidual(*sizes, expansion, squeeze, rate, **style)
+                layers.append(block)
+                channels = out_channels
+        layers.append(mobile_conv(channels, last, **style))
+        self.features = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(last, num_classes)
+
+    def forward(self, x):
+        x = self.features(x).mean(dim=(2, 3))  # (N, last)
+        return self.fc(self.dropout(x))
+
+
+def round_to_8(channels):
+    """Return the nearest multiple of 8 that is at least 90% of `channels`."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
+
+
+def scale_rows(rows, width, depth=1.0):
+    """Return the rows with more channels, and more blocks in each, rounded up."""
+    scaled = []
+    for expansion, channels, blocks, *rest in rows:
+        more = -int(-blocks * depth // 1)  # rounded up
+        scaled.append((expansion, round_to_8(channels * width), more, *rest))
+    return scaled
+
+
+MOBILENET_V2 = (  # expansion, channels, blocks, stride, kernel size
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 32, 3, 2, 3),
+    (6, 64, 4, 2, 3),
+    (6, 96, 3, 1, 3),
+    (6, 160, 3, 2, 3),
+    (6, 320, 1, 1, 3),
+)
+
+
+class MobileNetV2(InvertedResidualNet):
+    """MobileNetV2 (Sandler et al., 2018) with `width` times the channels."""
+
+    def __init__(self, width=1.0, num_classes=1000, in_channels=3):
+        first, last = round_to_8(32 * width), round_to_8(1280 * max(1.0, width))
+        rows, style = scale_rows(MOBILENET_V2, width), {"activation": nn.ReLU6}
+        super().__init__(rows, first, last, num_classes, in_channels, **style)
+
+
+MNASNET = (  # expansion, channels, blocks, stride, kernel size
+    (1, 16, 1, 1, 3),
+    (3, 24, 3, 2, 3),
+    (3, 40, 3, 2, 5),
+    (6, 80, 3, 2, 5),
+    (6, 96, 2, 1, 3),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+
+
+class MNASNet(InvertedResidualNet):
+    """MnasNet-B1 (Tan et al., 2019) with `width` times the channels."""
+
+    def __init__(self, width=1.0, num_classes=1000, in_channels=3):
+        norm = functools.partial(nn.BatchNorm2d, momentum=1 - 0.9997)
+        rows, first = scale_rows(MNASNET, width), round_to_8(32 * width)
+        super().__init__(rows, first, 1280, num_classes, in_channels, norm=norm)
+
+
+EFFICIENTNET = (  # expansion, channels, blocks, stride, kernel size: B0
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+EFFICIENTNETS = {  # factor for the channels, factor for the blocks, dropout
+    "b0": (1.0, 1.0, 0.2),
+    "b1": (1.0, 1.1, 0.2),
+    "b2": (1.1, 1.2, 0.3),
+    "b3": (1.2, 1.4, 0.3),
+    "b4": (1.4, 1.8, 0.4),
+    "b5": (1.6, 2.2, 0.4),
+    "b6": (1.8, 2.6, 0.5),
+    "b7": (2.0, 3.1, 0.5),
+}
+
+
+class EfficientNet(InvertedResidualNet):
+    """EfficientNet (Tan and Le, 2019) by name, "b0" to "b7", as in torchvision."""
+
+    def __init__(self, name="b0", num_classes=1000, in_channels=3):
+        width, depth, dropout = EFFICIENTNETS[name]
+        rows, first = scale_rows(EFFICIENTNET, width, depth), round_to_8(32 * width)
+        style = {"activation": nn.SiLU}
+        if name in ("b5", "b6", "b7"):  # torchvision took these from another source
+            style["norm"] = functools.partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
+        ends = first, 4 * rows[-1][1], num_classes, in_channels
+        super().__init__(rows, *ends, dropout, drop=0.2, squeeze=True, **style)
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each pixel: (N, C, H, W) unchanged."""
+
+    def forward(self, x):
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise 7 × 7, 1 × 1 to four times the channels and back (Liu et al., 2022)."""
+
+    def __init__(self, channels, drop=0.0):
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, channels, 7, padding=3, groups=channels),
+            ChannelNorm(channels, eps=1e-6),
+            nn.Conv2d(channels, 4 * channels, 1),
+            nn.GELU(),
+            nn.Conv2d(4 * channels, channels, 1),
+        )
+        self.layer_scale = nn.Parameter(torch.full((channels, 1, 1), 1e-6))
+        self.drop = StochasticDepth(drop)
+
+    def forward(self, x):
+        return x + self.drop(self.layer_scale * self.branch(x))
+
+
+class ConvNeXt(nn.Module):
+    """ConvNeXt (Liu et al., 2022): (N, in_channels, H, W) to (N, num_classes).
+
+    `depths` and `widths` are blocks and channels of the four stages, by default those
+    of the tiny one. Stochastic depth rises from 0 at the first block to `drop`.
+    """
+
+    def __init__(
+        self,
+        depths=(3, 3, 9, 3),
+        widths=(96, 192, 384, 768),
+        drop=0.1,
+        num_classes=1000,
+        in_channels=3,
+    ):
+        super().__init__()
+        before, done = widths[0], 0
+        layers = [nn.Conv2d(in_channels, before, 4, 4), ChannelNorm(before, eps=1e-6)]
+        for depth, channels in zip(depths, widths, strict=True):
+            if done > 0:  # between stages
+                layers.append(ChannelNorm(before, eps=1e-6))
+                layers.append(nn.Conv2d(before, channels, 2, 2))
+            for _ in range(depth):
+                rate = drop * done / (sum(depths) - 1)
+                layers.append(ConvNeXtBlock(channels, rate))
+                done += 1
+            before = channels
+        self.features = nn.Sequential(*layers)
+        self.norm = nn.LayerNorm(before, eps=1e-6)
+        self.fc = nn.Linear(before, num_classes)
+
+    def forward(self, x):
+        x = self.features(x).mean(dim=(2, 3))  # (N, 768)
+        return self.fc(self.norm(x))

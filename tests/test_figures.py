@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -22,6 +23,7 @@ from helpers.plotting import (
     to_svg,
     use_book_style,
 )
+from helpers.points import Points
 
 
 @pytest.fixture(autouse=True)
@@ -234,3 +236,61 @@ def test_player_refuses_what_no_page_can_show():
         Control([], "lr")
     with pytest.raises(ValueError, match="cannot start at 9"):
         Control([1, 2], "lr", start=9)
+
+
+# --- points -------------------------------------------------------------------------
+
+PLACES = {"a": [[1, 1], [2, 4]], "b": [[10, 1], [float("nan"), 4]]}
+NOTES = [("first <1>", "1 & 2"), ("second", 'said "so"')]
+
+
+def draw_view(view):
+    figure, axis = plt.subplots()
+    axis.scatter(*np.array(PLACES[view]).T, color=color("train"))
+    return figure
+
+
+def points(**changes):
+    given = {"places": PLACES, "notes": NOTES, "alt": "Two dots across {view}."}
+    return Points(draw_view, **(given | changes))
+
+
+def test_points_have_a_frame_for_each_view_and_a_place_for_each_dot():
+    page = points().html()
+    assert page == points().html()
+    frames = page.split('class="player-frame"')[1:]
+    assert len(frames) == 2
+    assert 'aria-label="Two dots across a."' in frames[0]
+    assert " hidden>" in frames[1]
+    for frame, missing in zip(frames, (0, 1), strict=True):
+        spots = json.loads(html.unescape(re.search(r'data-spots="([^"]*)"', frame)[1]))
+        assert spots.count(None) == missing
+        width, height = map(
+            float, re.search(r'viewBox="0 0 (\S+) (\S+)"', frame).groups()
+        )
+        drawn = re.findall(
+            r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="fill: #0072b2', frame
+        )
+        spots = [spot for spot in spots if spot]
+        assert len(drawn) == len(spots)
+        for (x, y), spot in zip(drawn, spots, strict=True):
+            assert abs(float(x) - spot[0] * width / 1000) < 0.5
+            assert abs(float(y) - spot[1] * height / 1000) < 0.5
+    names = re.findall(r'\bid="([^"]+)"', page)
+    assert len(names) == len(set(names))
+
+
+def test_points_say_what_they_are_and_escape_it():
+    page = points().html()
+    assert "first &lt;1&gt;" in page
+    assert "<1>" not in page
+    said = json.loads(html.unescape(re.search(r'data-notes="([^"]*)"', page)[1]))
+    assert said == [note for _, note in NOTES]
+    assert set(points()._repr_mimebundle_()) == {"text/html", "text/plain"}
+
+
+def test_points_refuse_views_that_do_not_fit():
+    with pytest.raises(ValueError, match="no view"):
+        points(places={})
+    with pytest.raises(ValueError, match="the view 'a' has"):
+        points(places={"a": [[1, 2]]})

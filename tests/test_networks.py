@@ -131,6 +131,16 @@ for depth in (11, 13, 16, 19):
     OURS[f"vgg{depth}_bn"] = partial(networks.VGG, depth, batch_norm=True)
 for depth in (18, 34, 50, 101, 152):
     OURS[f"resnet{depth}"] = partial(networks.resnet, f"resnet{depth}")
+OURS |= {name: partial(networks.densenet, name) for name in networks.DENSENETS}
+OURS |= {name: partial(networks.wider_resnet, name) for name in networks.WIDER_RESNETS}
+OURS |= {name: partial(networks.SqueezeNet, name) for name in networks.SQUEEZENETS}
+OURS |= {name: partial(networks.ShuffleNetV2, name) for name in networks.SHUFFLENETS}
+for width in ("0_5", "0_75", "1_0", "1_3"):
+    OURS[f"mnasnet{width}"] = partial(networks.MNASNet, float(width.replace("_", ".")))
+OURS["mobilenet_v2"] = networks.MobileNetV2
+for name in networks.EFFICIENTNETS:
+    OURS[f"efficientnet_{name}"] = partial(networks.EfficientNet, name)
+OURS["convnext_tiny"] = networks.ConvNeXt
 for name, network in WITH_HEADS.items():
     OURS[name] = partial(network, aux=True)
     OURS[f"{name} without heads"] = partial(network, aux=False)
@@ -151,8 +161,8 @@ def test_parameters_and_multiply_adds_are_torchvisions(variant):
     theirs = reference(variant)
     with torch.device("meta"):
         ours = OURS[variant]()
-        meta = models.get_model_weights(variant.partition(" ")[0]).DEFAULT.meta
-        size = 299 if variant.startswith("inception") else 224
+        weights = models.get_model_weights(variant.partition(" ")[0]).DEFAULT
+        size = weights.transforms().crop_size[0]
         example = torch.empty(1, 3, size, size)
     assert count_parameters(ours) == count_parameters(theirs)
     # 1,000 classes is the default; 10 change the last layers and nothing else
@@ -162,7 +172,7 @@ def test_parameters_and_multiply_adds_are_torchvisions(variant):
     assert {v.shape[0] for k, v in few.items() if k in heads} == {10}
     assert len(heads) in (2, 4, 6)
     work = networks.count_multiply_adds(ours, example)
-    assert round(work / 1e9, 3) == meta["_ops"]
+    assert round(work / 1e9, 3) == weights.meta["_ops"]
 
 
 PAPERS = {  # the numbers that papers and torchvision's pages give
@@ -177,6 +187,15 @@ PAPERS = {  # the numbers that papers and torchvision's pages give
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
+    "densenet121": 7_978_856,
+    "densenet161": 28_681_000,
+    "densenet169": 14_149_480,
+    "densenet201": 20_013_928,
+    "resnext50_32x4d": 25_028_904,
+    "mobilenet_v2": 3_504_872,
+    "mnasnet1_0": 4_383_312,
+    "efficientnet_b0": 5_288_548,
+    "efficientnet_b7": 66_347_960,
 }
 
 
@@ -215,7 +234,11 @@ def test_outputs_are_torchvisions(variant):
     with torch.device("meta"):
         ours = OURS[variant]().double()
     small = [x.clone() if x.numel() < 10_000 else x for x in in_order(theirs)]
-    state = dict(zip(ours.state_dict(), small, strict=True))
+    state = {}
+    for (key, mine), value in zip(ours.state_dict().items(), small, strict=True):
+        # ConvNeXt: their linear layers over the channels are our 1 × 1 convolutions
+        linear = (mine.dim(), value.dim()) == (4, 2)
+        state[key] = value[..., None, None] if linear else value
     ours.load_state_dict(state, assign=True)  # refuses a wrong shape
     # The head of Inception needs maps of 17 × 17; the others take any picture.
     size = 299 if variant == "inception_v3" else 96

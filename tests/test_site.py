@@ -1,6 +1,7 @@
 """The built site, as a file tree and in headless Chromium."""
 
 import functools
+import json
 import os
 import re
 import subprocess
@@ -336,3 +337,54 @@ def test_solutions_are_folded_and_the_quiz_unfolds(visit):
     assert not answer.locator("p").is_visible()
     answer.locator("summary").press("Enter")
     assert answer.locator("p").is_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_dot_says_what_it_is_by_mouse_finger_and_keyboard(visit, theme):
+    def look(tab):
+        figure = tab.locator(".points").first
+        spots = figure.locator(".player-frame").first.get_attribute("data-spots")
+        at, spot = next((i, s) for i, s in enumerate(json.loads(spots)) if s)
+        box = figure.locator(".player-frame").first.bounding_box()
+        place = (
+            box["x"] + spot[0] * box["width"] / 1000,
+            box["y"] + spot[1] * box["height"] / 1000,
+        )
+        return figure, at, place
+
+    tab = visit("chapters/17_choosing", theme=theme)
+    figure, _, _ = look(tab)
+    note, ring = figure.locator(".points-note"), figure.locator(".points-ring")
+    assert "Point at a dot" in note.inner_text()
+    assert not ring.is_visible()
+    figure.scroll_into_view_if_needed()
+    _, _, place = look(tab)
+    tab.mouse.move(*place)
+    assert "%" in note.inner_text()
+    assert ring.is_visible()
+    centre = ring.bounding_box()
+    assert abs(centre["x"] + centre["width"] / 2 - place[0]) < 12
+    names = figure.get_by_label("which")
+    names.focus()
+    before = note.inner_text()
+    tab.keyboard.press("ArrowDown")
+    assert note.inner_text() != before
+    figure.get_by_label("across").select_option(index=1)
+    assert figure.locator(".player-frame:visible").count() == 1
+
+    phone = visit("chapters/17_choosing", width=360, theme=theme, has_touch=True)
+    figure, _, _ = look(phone)
+    figure.scroll_into_view_if_needed()
+    _, _, place = look(phone)
+    phone.touchscreen.tap(*place)
+    assert "%" in figure.locator(".points-note").inner_text()
+
+
+def test_points_are_a_still_figure_without_scripts_and_in_print(visit):
+    still = visit("chapters/17_choosing", java_script_enabled=False)
+    paper = visit("chapters/17_choosing")
+    paper.emulate_media(media="print")
+    for tab in (still, paper):
+        figure = tab.locator(".points").first
+        assert figure.locator(".player-frame:visible").count() == 1
+        assert not figure.get_by_label("which").is_visible()
