@@ -125,7 +125,7 @@ _STYLE = """
 .player-frame[hidden],.player-dials[hidden],.player-dial[hidden]{display:none}
 .player-frame svg{display:block;width:100%;height:auto}
 .player-dials{display:flex;flex-wrap:wrap;gap:.5rem 1rem;align-items:center}
-.player-dial{display:flex;flex:1 1 15rem;gap:.6rem;align-items:center}
+.player-dial{display:flex;flex:1 1 15rem;min-width:0;gap:.6rem;align-items:center}
 .points select{flex:1;min-width:6rem;max-width:100%;min-height:2.6rem;padding:0 .4rem;
 font:inherit;color:inherit;background:inherit;border:1px solid currentColor;
 border-radius:.4rem}
