@@ -710,7 +710,7 @@ class DenseNet(nn.Module):
         start_densenet(self)
 
     def forward(self, x):
-        x = F.relu(self.features(x))  # (N, channels, H/32, W/32)
+        x = F.relu(self.features(x))  # (N, channels, H/32, W/32) with the usual stem
         return self.fc(x.mean(dim=(2, 3)))
 
 
