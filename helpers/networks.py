@@ -1092,9 +1092,10 @@ class InvertedResidualNet(nn.Module):
         channels = first
         for expansion, out_channels, blocks, stride, kernel_size in rows:
             for i in range(blocks):
-                rate = drop * (len(layers) - 1) / n_blocks
-                sizes = channels, out_channels, kernel_size, stride if i == 0 else 1
-                block = InvertedResidual(*sizes, expansion, squeeze, rate, **style)
+                rate = drop * (len(layers) - 1) / n_blocks  # the first is no block
+                step = stride if i == 0 else 1
+                sizes = channels, out_channels, kernel_size, step, expansion
+                block = InvertedResidual(*sizes, squeeze, rate, **style)
                 layers.append(block)
                 channels = out_channels
         layers.append(mobile_conv(channels, last, **style))
@@ -1117,7 +1118,7 @@ def scale_rows(rows, width, depth=1.0):
     """Return the rows with more channels, and more blocks in each, rounded up."""
     scaled = []
     for expansion, channels, blocks, *rest in rows:
-        more = -int(-blocks * depth // 1)  # rounded up
+        more = math.ceil(blocks * depth)
         scaled.append((expansion, round_to_8(channels * width), more, *rest))
     return scaled
 
