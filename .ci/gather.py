@@ -25,6 +25,7 @@ two equal. Edit the chapter, not this file.
 
 import copy
 import functools
+import math
 
 import torch
 import torch.nn.functional as F
