@@ -55,8 +55,9 @@ class Points:
     def html(self) -> str:
         """Return the self-contained figure for a page."""
         frames = {view: self._frame(view) for view in self.places}
-        svgs = "".join(svg for svg, _ in frames.values())
-        name = f"points-{hashlib.sha256(svgs.encode()).hexdigest()[:8]}"
+        notes = html.escape(json.dumps([note for _, note in self.notes]))
+        all_of_it = "".join(svg for svg, _ in frames.values()) + notes
+        name = f"points-{hashlib.sha256(all_of_it.encode()).hexdigest()[:8]}"
         return _PAGE.format(
             name=name,
             style=_STYLE,
@@ -73,7 +74,7 @@ class Points:
             views=_options(self.places),
             views_hidden=" hidden" if len(self.places) == 1 else "",
             names=_options(point for point, _ in self.notes),
-            notes=html.escape(json.dumps([note for _, note in self.notes])),
+            notes=notes,
         )
 
     def _describe(self, view: str) -> str:
@@ -132,8 +133,9 @@ border-radius:.4rem}
 .points option{color:#1f2328;background:#fff}
 .points-note{min-height:3.2em;margin:.3rem 0;font-variant-numeric:tabular-nums}
 .points-note[hidden]{display:none}
-.points-ring{position:absolute;width:16px;height:16px;margin:-11px 0 0 -11px;
-border:3px solid var(--book-validation,#d55e00);border-radius:50%;pointer-events:none}
+.points-ring{position:absolute;box-sizing:content-box;width:16px;height:16px;
+margin:-11px 0 0 -11px;border:3px solid var(--book-validation,#d55e00);
+border-radius:50%;pointer-events:none}
 .points-ring[hidden]{display:none}
 @media print{.player-dials,.points-note,.points-ring{display:none}}
 """

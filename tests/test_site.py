@@ -363,7 +363,8 @@ def test_a_dot_says_what_it_is_by_mouse_finger_and_keyboard(visit, theme):
     assert "%" in note.inner_text()
     assert ring.is_visible()
     centre = ring.bounding_box()
-    assert abs(centre["x"] + centre["width"] / 2 - place[0]) < 12
+    assert abs(centre["x"] + centre["width"] / 2 - place[0]) < 1.5
+    assert abs(centre["y"] + centre["height"] / 2 - place[1]) < 1.5
     names = figure.get_by_label("which")
     names.focus()
     before = note.inner_text()
