@@ -1031,34 +1031,31 @@ class StochasticDepth(nn.Module):
         return x * (keep / (1 - self.p))
 
 
+def inverted_branch(sizes, expansion, squeeze=False, **style):
+    """Return the branch of an `InvertedResidual`, with the same arguments."""
+    in_channels, out_channels, kernel_size, stride = sizes
+    middle = in_channels * expansion
+    layers = [mobile_conv(in_channels, middle, **style)] if expansion > 1 else []
+    layers.append(mobile_conv(middle, middle, kernel_size, stride, middle, **style))
+    if squeeze:
+        layers.append(SqueezeExcitation(middle, in_channels // 4))
+    layers.append(mobile_conv(middle, out_channels, **{**style, "activation": None}))
+    return nn.Sequential(*layers)
+
+
 class InvertedResidual(nn.Module):
     """1 × 1 to more channels, depthwise, linear 1 × 1 to few (Sandler et al., 2018).
 
-    The input is added where the shapes fit. With `expansion` 1 the first 1 × 1 is left
-    out; `squeeze` weighs the channels of the middle; `drop` is the probability of
-    stochastic depth; `style` holds `activation` and `norm`, as in `mobile_conv`.
+    `sizes` are channels in and out, kernel size and stride. The input is added where
+    the shapes fit. With `expansion` 1 the first 1 × 1 is left out; `squeeze` weighs the
+    channels of the middle; `drop` is the probability of stochastic depth; `style` holds
+    `activation` and `norm`, as in `mobile_conv`.
     """
 
-    def __init__(
-        self,
-        in_channels,
-        out_channels,
-        kernel_size=3,
-        stride=1,
-        expansion=6,
-        squeeze=False,
-        drop=0.0,
-        **style,
-    ):
+    def __init__(self, sizes, expansion=6, squeeze=False, drop=0.0, **style):
         super().__init__()
-        middle = in_channels * expansion
-        layers = [mobile_conv(in_channels, middle, **style)] if expansion > 1 else []
-        layers.append(mobile_conv(middle, middle, kernel_size, stride, middle, **style))
-        if squeeze:
-            layers.append(SqueezeExcitation(middle, in_channels // 4))
-        linear = {**style, "activation": None}
-        layers.append(mobile_conv(middle, out_channels, **linear))
-        self.branch = nn.Sequential(*layers)
+        in_channels, out_channels, _, stride = sizes
+        self.branch = inverted_branch(sizes, expansion, squeeze, **style)
         self.drop = StochasticDepth(drop)
         self.shortcut = stride == 1 and in_channels == out_channels
 
@@ -1067,40 +1064,35 @@ class InvertedResidual(nn.Module):
         return x + self.drop(y) if self.shortcut else y
 
 
+def inverted_features(rows, first, last, in_channels, drop=0.0, squeeze=False, **style):
+    """Return the convolutions; arguments as in `InvertedResidualNet`."""
+    layers = [mobile_conv(in_channels, first, 3, 2, **style)]
+    n_blocks = sum(blocks for _, _, blocks, _, _ in rows)
+    channels = first
+    for expansion, out_channels, blocks, stride, kernel_size in rows:
+        for i in range(blocks):
+            rate = drop * (len(layers) - 1) / n_blocks  # the first is no block
+            sizes = channels, out_channels, kernel_size, stride if i == 0 else 1
+            layers.append(InvertedResidual(sizes, expansion, squeeze, rate, **style))
+            channels = out_channels
+    layers.append(mobile_conv(channels, last, **style))
+    return nn.Sequential(*layers)
+
+
 class InvertedResidualNet(nn.Module):
     """Inverted residuals from a table: (N, in_channels, H, W) to (N, num_classes).
 
     A row is expansion, channels, blocks, stride of the first, kernel size; `first` and
-    `last` are the channels before and after all rows. Stochastic depth rises from 0
-    at the first block towards `drop`; the rest is as in `InvertedResidual`.
+    `last` are the channels before and after all rows. Among the `options`, stochastic
+    depth rises from 0 at the first block towards `drop`; the rest is as in
+    `InvertedResidual`.
     """
 
     def __init__(
-        self,
-        rows,
-        first,
-        last,
-        num_classes=1000,
-        in_channels=3,
-        dropout=0.2,
-        drop=0.0,
-        squeeze=False,
-        **style,
+        self, rows, first, last, num_classes=1000, in_channels=3, dropout=0.2, **options
     ):
         super().__init__()
-        layers = [mobile_conv(in_channels, first, 3, 2, **style)]
-        n_blocks = sum(blocks for _, _, blocks, _, _ in rows)
-        channels = first
-        for expansion, out_channels, blocks, stride, kernel_size in rows:
-            for i in range(blocks):
-                rate = drop * (len(layers) - 1) / n_blocks  # the first is no block
-                step = stride if i == 0 else 1
-                sizes = channels, out_channels, kernel_size, step, expansion
-                block = InvertedResidual(*sizes, squeeze, rate, **style)
-                layers.append(block)
-                channels = out_channels
-        layers.append(mobile_conv(channels, last, **style))
-        self.features = nn.Sequential(*layers)
+        self.features = inverted_features(rows, first, last, in_channels, **options)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(last, num_classes)
 
@@ -1224,36 +1216,38 @@ class ConvNeXtBlock(nn.Module):
         return x + self.drop(self.layer_scale * self.branch(x))
 
 
+def convnext_features(in_channels, depths, widths, drop):
+    """Return stem and stages; arguments as in `ConvNeXt`."""
+    before, done = widths[0], 0
+    layers = [nn.Conv2d(in_channels, before, 4, 4), ChannelNorm(before, eps=1e-6)]
+    for depth, channels in zip(depths, widths, strict=True):
+        if done > 0:  # between stages
+            layers.append(ChannelNorm(before, eps=1e-6))
+            layers.append(nn.Conv2d(before, channels, 2, 2))
+        for _ in range(depth):
+            rate = drop * done / (sum(depths) - 1)
+            layers.append(ConvNeXtBlock(channels, rate))
+            done += 1
+        before = channels
+    return nn.Sequential(*layers)
+
+
+CONVNEXT_TINY = ((3, 3, 9, 3), (96, 192, 384, 768))  # blocks, channels of each stage
+
+
 class ConvNeXt(nn.Module):
     """ConvNeXt (Liu et al., 2022): (N, in_channels, H, W) to (N, num_classes).
 
-    `depths` and `widths` are blocks and channels of the four stages, by default those
-    of the tiny one. Stochastic depth rises from 0 at the first block to `drop`.
+    `stages` are as in CONVNEXT_TINY. Stochastic depth rises from 0 at the first block
+    to `drop`.
     """
 
-    def __init__(
-        self,
-        depths=(3, 3, 9, 3),
-        widths=(96, 192, 384, 768),
-        drop=0.1,
-        num_classes=1000,
-        in_channels=3,
-    ):
+    def __init__(self, stages=CONVNEXT_TINY, num_classes=1000, in_channels=3, drop=0.1):
         super().__init__()
-        before, done = widths[0], 0
-        layers = [nn.Conv2d(in_channels, before, 4, 4), ChannelNorm(before, eps=1e-6)]
-        for depth, channels in zip(depths, widths, strict=True):
-            if done > 0:  # between stages
-                layers.append(ChannelNorm(before, eps=1e-6))
-                layers.append(nn.Conv2d(before, channels, 2, 2))
-            for _ in range(depth):
-                rate = drop * done / (sum(depths) - 1)
-                layers.append(ConvNeXtBlock(channels, rate))
-                done += 1
-            before = channels
-        self.features = nn.Sequential(*layers)
-        self.norm = nn.LayerNorm(before, eps=1e-6)
-        self.fc = nn.Linear(before, num_classes)
+        depths, widths = stages
+        self.features = convnext_features(in_channels, depths, widths, drop)
+        self.norm = nn.LayerNorm(widths[-1], eps=1e-6)
+        self.fc = nn.Linear(widths[-1], num_classes)
 
     def forward(self, x):
         x = self.features(x).mean(dim=(2, 3))  # (N, 768)
