@@ -188,18 +188,25 @@ _DIAL = (
     '<output for="{name}">{text}</output></div>'
 )
 
-_STYLE = """
+# What every figure with dials shares; `helpers.points` adds its own to it.
+BASE_STYLE = """
 .player{max-width:36rem;margin:auto}
 .player-frames{background:#fff;color:#1f2328}
 .player-frame[hidden],.player-dials[hidden]{display:none}
 .player-frame svg{display:block;width:100%;height:auto}
 .player-dials{display:flex;flex-wrap:wrap;gap:.5rem 1rem;align-items:center}
 .player-dial{display:flex;flex:1 1 15rem;gap:.6rem;align-items:center}
+"""
+
+_STYLE = (
+    BASE_STYLE
+    + """\
 .player-dial input{flex:1;min-width:6rem;height:1.8rem}
 .player-dial output{min-width:3.5em;font-variant-numeric:tabular-nums}
 .player button{min-width:6em;padding:.3rem .7rem;font:inherit;cursor:pointer}
 @media print{.player-dials{display:none}}
 """
+)
 
 # The dials appear only once this has run: without scripts the first frame stays, whole.
 _SCRIPT = """

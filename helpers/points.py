@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from helpers.player import BASE_STYLE
 from helpers.plotting import inline_svg, to_svg
 
 
@@ -120,13 +121,12 @@ _FRAME = (
     "{hidden}>{svg}</div>\n"
 )
 
-_STYLE = """
-.player{max-width:36rem;margin:auto}
-.player-frames{position:relative;background:#fff;color:#1f2328}
-.player-frame[hidden],.player-dials[hidden],.player-dial[hidden]{display:none}
-.player-frame svg{display:block;width:100%;height:auto}
-.player-dials{display:flex;flex-wrap:wrap;gap:.5rem 1rem;align-items:center}
-.player-dial{display:flex;flex:1 1 15rem;min-width:0;gap:.6rem;align-items:center}
+_STYLE = (
+    BASE_STYLE
+    + """\
+.points .player-frames{position:relative}
+.points .player-dial{min-width:0}
+.points .player-dial[hidden]{display:none}
 .points select{flex:1;min-width:6rem;max-width:100%;min-height:2.6rem;padding:0 .4rem;
 font:inherit;color:inherit;background:inherit;border:1px solid currentColor;
 border-radius:.4rem}
@@ -139,6 +139,7 @@ border-radius:50%;pointer-events:none}
 .points-ring[hidden]{display:none}
 @media print{.player-dials,.points-note,.points-ring{display:none}}
 """
+)
 
 # The lists appear only once this has run. A finger has to tap, so that it can scroll.
 _SCRIPT = """
