@@ -4,13 +4,8 @@ A fresh environment has torch, torchvision, matplotlib, ipywidgets and what else
 brings, but not the book; ``google.colab`` is a stub. The notebook is the one that the
 Colab button opens; its own set-up cell installs the book, from a clone on this machine
 instead of GitHub and with no package index to fall back on.
-
-The last chapter of each part is walked to its end, the others as far as their imports:
-what follows them is the same code that the quick notebooks run, and after the imports
-nothing is asked of the environment any more.
 """
 
-import ast
 import importlib.metadata
 import json
 import os
@@ -24,7 +19,6 @@ import nbformat
 import notebooks
 import papermill
 import pytest
-import yaml
 from colab_edition import edition
 from packaging.requirements import Requirement
 
@@ -33,8 +27,6 @@ from tests.test_chapters import tracked_files
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEELHOUSE = Path(sys.prefix) / "wheelhouse"
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-WHOLE = {Path(part["chapters"][-1]["file"]).name for part in TOC["parts"]}
 COLAB_HAS = [
     "torch", "torchvision", "matplotlib", "ipywidgets", "ipykernel", "numpy", "pandas",
     "scikit-learn", "tqdm", "platformdirs", "pillow", "packaging", "pip",
@@ -99,21 +91,6 @@ def clone(tmp_path_factory):
     return folder
 
 
-def at_parameters(notebook):
-    """Return the place of the cell of parameters; the imports come before it."""
-    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
-    return next(at for at, given in enumerate(tags) if "parameters" in given)
-
-
-@pytest.mark.parametrize("path", notebooks.chapters(), ids=lambda path: path.stem)
-def test_no_import_comes_after_the_parameters(path):
-    notebook = notebooks.read(path)
-    for cell in notebook.cells[at_parameters(notebook) :]:
-        if cell.cell_type == "code":
-            for node in ast.walk(ast.parse(cell.source)):
-                assert not isinstance(node, ast.Import | ast.ImportFrom), cell.source
-
-
 def ask(python, code):
     done = subprocess.run(
         [python, "-c", code], cwd=python.parent, capture_output=True, text=True
@@ -134,8 +111,6 @@ def test_chapter_runs_on_colab_from_its_own_set_up_cell(
     assert "No module named 'helpers'" in ask(colab, "import helpers")
 
     notebook = edition(notebooks.read(path), f"chapters/{path.stem}")
-    if path.stem not in WHOLE:
-        notebook.cells = notebook.cells[: at_parameters(notebook) + 1]
     for cell in notebooks.code_cells(notebook):
         cell.outputs = []
         cell.source = cell.source.replace(
