@@ -31,13 +31,20 @@ def write(name: str, root: Path) -> None:
             (raw / f"{stem}-labels-idx1-ubyte").write_bytes(head + body)
     elif name == "CIFAR10":
         _write_cifar(root / datasets.CIFAR10.base_folder)
+    elif name == "dogscats":
+        _write_dogscats(root / name)
     else:
         _write_photos(root / name)
 
 
-def draw(count: int, classes: int, size: int, channels: int, seed) -> tuple:
-    """Draw ``count`` images: uint8 (N, H, W, C), and their labels, int64 (N,)."""
-    patterns = np.stack([_pattern(c, size, channels) for c in range(classes)])
+def draw(
+    count: int, classes: int, size: int, channels: int, seed, first: int = 0
+) -> tuple:
+    """Draw ``count`` images: uint8 (N, H, W, C), and their labels, int64 (N,).
+
+    The labels start at 0, the patterns at number ``first``.
+    """
+    patterns = np.stack([_pattern(first + c, size, channels) for c in range(classes)])
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count) % classes)
     images = patterns[labels] * rng.uniform(0.7, 1.0, (count, 1, 1, 1))
@@ -101,3 +108,13 @@ def _write_photos(folder: Path) -> None:
             place = folder / split / ("ants", "bees")[label]
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(place / f"{number:03}.jpg", quality=90)
+
+
+def _write_dogscats(folder: Path) -> None:
+    """Write photos of three shapes: in the real set, too, hardly two have one size."""
+    images, labels = draw(80, 2, 96, 3, seed=4, first=2)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        kind = ("cat", "dog")[label]
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        cut = Image.fromarray(image[: 96 - 8 * (number % 3)])
+        cut.save(folder / kind / f"{kind}.{number}.jpg", quality=90)

@@ -127,6 +127,33 @@ PARAMETERS = {
         "detector_steps": 3,
         "test_scenes": 4,
     },
+    "18_photos": {"n_walks": 1, "largest": 1, "stand_in": True},
+    "19_pretrained": {
+        "stand_in": True,
+        "photos_shown": 2,
+        "patch": 112,
+        "step": 56,
+        "n_rebuilt": 1,
+    },
+    "20_cats_dogs": {
+        "epochs": 3,
+        "n_seeds": 2,
+        "n_draws": 2,
+        "tune_epochs": 1,
+        "n_tune_seeds": 2,
+        "stand_in": True,
+        "alike": 1.1,
+    },
+    "21_ants_bees": {
+        "side": 64,
+        "epochs": 1,
+        "scratch_side": 64,
+        "scratch_epochs": 1,
+        "n_seeds": 2,
+        "n_draws": 3,
+        "n_simulations": 50,
+        "stand_in": True,
+    },
 }
 
 
