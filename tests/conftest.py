@@ -1,3 +1,4 @@
+import ast
 import contextlib
 import functools
 import http.server
@@ -6,6 +7,7 @@ import threading
 from pathlib import Path
 
 import matplotlib as mpl
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,3 +37,52 @@ def serve(folder):
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+def definitions(source):
+    """Return the functions and classes in some code, by name, as they run.
+
+    Without docstrings and annotations, so that a chapter's code can be compared with
+    that of the helper that it shows.
+    """
+    found = {}
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        for part in ast.walk(node):
+            if isinstance(part, ast.FunctionDef):
+                part.returns = None
+                arguments = part.args
+                for argument in [*arguments.args, *arguments.kwonlyargs]:
+                    argument.annotation = None
+                if arguments.vararg:
+                    arguments.vararg.annotation = None
+            if isinstance(part, ast.FunctionDef | ast.ClassDef):
+                part.body = part.body[bool(ast.get_docstring(part)) :]
+        found[node.name] = ast.unparse(node)
+    return found
+
+
+def code_of(chapter):
+    """Return the code of a chapter, all cells but the Colab set-up, as one text."""
+    notebook = nbformat.read(ROOT / "chapters" / f"{chapter}.ipynb", 4)
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return "\n\n".join(cell for cell in cells if "%pip" not in cell)
+
+
+def from_chapter(chapter, wanted):
+    """Return what a chapter defines under these names, ready to be used.
+
+    It finds what the chapter's own import statements bring, and each other.
+    """
+    names = {}
+    for node in ast.parse(code_of(chapter)).body:
+        if isinstance(node, ast.Assign):
+            name = ast.unparse(node.targets[0])
+        else:
+            name = getattr(node, "name", None)
+        if isinstance(node, ast.Import | ast.ImportFrom) or name in wanted:
+            code = ast.Module([node], type_ignores=[])
+            exec(compile(code, chapter, "exec"), names)
+    assert set(wanted) <= names.keys()
+    return names

@@ -1,23 +1,14 @@
-# Tests for chapter 18's helpers
+"""Photos from a folder: opened, checked, split, decoded once, downloaded."""
 
-To be added as `tests/test_photos.py`. Until the patch is in: `PYTHONPATH=/work/part4/patch:REPOSITORY pytest tests/test_photos.py`.
-The last test compares the code that the chapter shows with the helpers'; it needs the chapter in `chapters/`.
-
-```python
-import ast
 import random
 import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import torch
-from helpers import _stand_in, data, photos
-from helpers.data import DataError, fetch, git_name, git_tree, load_photos
-from helpers.photos import EachPhoto, decode_photos, find_damaged, open_photo, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,7 +16,10 @@ from torch.utils.data import DataLoader
 from torchvision import models
 from torchvision.transforms import v2
 
-from tests.conftest import ROOT
+from helpers import _stand_in, data, photos
+from helpers.data import DataError, fetch, git_name, git_tree, load_photos
+from helpers.photos import EachPhoto, decode_photos, find_damaged, open_photo, split
+from tests.conftest import code_of, definitions
 
 # --- photos of every kind -------------------------------------------------------------
 
@@ -194,7 +188,7 @@ def test_load_photos_turns_as_exif_says(folder, picture):
 
 def test_workers_open_photos_too(folder):
     dataset = load_photos(folder, v2.Compose([v2.Resize((8, 8)), v2.ToImage()]))
-    loader = DataLoader(dataset, 4, num_workers=2, multiprocessing_context="spawn")
+    loader = DataLoader(dataset, 4, num_workers=1, multiprocessing_context="spawn")
     assert [tuple(x.shape) for x, _ in loader] == [(4, 3, 8, 8)] * 2
 
 
@@ -429,34 +423,13 @@ def test_git_names_are_gits(tmp_path):
 # --- the chapter shows the code of the helpers ----------------------------------------
 
 
-def _definitions(source):
-    """Return each function and class without docstrings and annotations, by name."""
-    found = {}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            for part in ast.walk(node):
-                if isinstance(part, ast.FunctionDef):
-                    part.returns = None
-                    for argument in part.args.args:
-                        argument.annotation = None
-                if isinstance(
-                    part, ast.FunctionDef | ast.ClassDef
-                ) and ast.get_docstring(part):
-                    part.body = part.body[1:]
-            found[node.name] = ast.unparse(node)
-    return found
-
-
 def test_the_chapter_shows_the_helpers_code():
-    notebook = nbformat.read(ROOT / "chapters" / "18_photos.ipynb", 4)
-    shown = {}
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and "%pip" not in cell.source:
-            shown |= _definitions(cell.source)
+    shown = definitions(code_of("18_photos"))
     kept = {}
     for module in (photos, data):
-        kept |= _definitions(Path(module.__file__).read_text(encoding="utf-8"))
-    for name in ("open_photo", "find_damaged", "split", "decode_photos", "EachPhoto",
-                 "git_name", "git_tree"):  # fmt: skip
+        kept |= definitions(Path(module.__file__).read_text(encoding="utf-8"))
+    for name in (
+        "open_photo", "find_damaged", "split", "decode_photos", "EachPhoto",
+        "git_name", "git_tree",
+    ):  # fmt: skip
         assert shown[name] == kept[name], name
-```

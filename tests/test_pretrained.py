@@ -1,15 +1,8 @@
-# Tests for helpers/pretrained.py and chapter 19
+"""Pretrained networks: weights that fit or say why not, heads, the interval."""
 
-Goes to `tests/test_pretrained.py`. No network and no data needed; the last two tests run where `BOOK_DATA` has the files.
-
-```python
-import ast
-import inspect
 import socket
-import time
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
 from scipy.stats import binomtest
@@ -17,7 +10,8 @@ from torch import nn
 from torchvision import models
 
 from helpers import pretrained
-from helpers.data import data_folder
+from helpers.data import data_folder as folder_of_data
+from helpers.data import load_photos
 from helpers.pretrained import (
     Pretrained,
     WeightsError,
@@ -32,8 +26,8 @@ from helpers.pretrained import (
     wilson,
     without_auxiliary,
 )
+from tests.conftest import code_of, definitions
 
-CHAPTER = Path(__file__).parent.parent / "chapters" / "19_pretrained.ipynb"
 FIRST = [
     name
     for name in models.list_models(module=models)
@@ -73,7 +67,9 @@ def fill(state):
 @pytest.mark.parametrize("name", FIRST)
 def test_the_head_gives_the_logits_of_every_network(name):
     if name.startswith("regnet") and not name.endswith("400mf"):
-        pytest.skip("a RegNet cannot be built on the device meta; its smallest stands for all")
+        pytest.skip(
+            "a RegNet cannot be built on the device meta; its smallest stands for all"
+        )
     model = without_auxiliary(build(name)).to("meta") if "regnet" in name else None
     with torch.device("meta"):
         model = model or without_auxiliary(build(name))
@@ -91,7 +87,9 @@ def test_the_head_gives_the_logits_of_every_network(name):
     assert changed == {head_of(model)}
 
 
-@pytest.mark.parametrize("name", ["resnet18", "alexnet", "vgg13", "mobilenet_v2", "squeezenet1_1"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "alexnet", "vgg13", "mobilenet_v2", "squeezenet1_1"]
+)
 @torch.no_grad()
 def test_old_rows_in_the_new_head_give_the_old_logits(name):
     model = build(name).eval()
@@ -125,14 +123,18 @@ def test_a_stand_in_is_small_the_same_each_time_and_says_so(no_network):
     names = ("vgg13", "mobilenet_v2", "squeezenet1_1")
     one, two = (load_pretrained(*names, stand_in=True) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
-    assert one.name == "squeezenet1_1" and "random" in one.source
-    assert not one.model.training and len(one.categories) == 1000
+    assert one.name == "squeezenet1_1"
+    assert "random" in one.source
+    assert not one.model.training
+    assert len(one.categories) == 1000
     for a, b in zip(one.model.parameters(), two.model.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
 def test_without_weights_the_error_says_what_was_tried(no_network):
-    with pytest.raises(WeightsError, match="vgg13: no network(.|\n)*alexnet-owt-7be5be79.pth"):
+    with pytest.raises(
+        WeightsError, match=r"vgg13: no network(.|\n)*alexnet-owt-7be5be79\.pth"
+    ):
         load_pretrained("vgg13", "alexnet")
 
 
@@ -144,24 +146,30 @@ def test_unknown_names_and_networks_without_first_weights():
 
 
 def test_a_file_in_the_data_folder_is_taken(no_network):
-    folder = data_folder() / "weights"
+    folder = folder_of_data() / "weights"
     folder.mkdir(parents=True)
     state = fill(build("shufflenet_v2_x0_5").state_dict())
-    torch.save({key: value.half() for key, value in state.items()}, folder / "shufflenet_v2_x0_5.pth")
+    torch.save(
+        {key: value.half() for key, value in state.items()},
+        folder / "shufflenet_v2_x0_5.pth",
+    )
     found = load_pretrained("vgg13", "shufflenet_v2_x0_5")
-    assert found.name == "shufflenet_v2_x0_5" and "the weights in" in found.source
+    assert found.name == "shufflenet_v2_x0_5"
+    assert "the weights in" in found.source
     assert found.model.fc.weight.dtype is torch.float32
-    torch.testing.assert_close(found.model.fc.weight, state["fc.weight"], atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        found.model.fc.weight, state["fc.weight"], atol=1e-3, rtol=0
+    )
 
 
 @pytest.mark.parametrize("cut", [0, 100, 20_000])
 def test_a_damaged_file_in_the_data_folder_is_named_not_skipped(no_network, cut):
-    folder = data_folder() / "weights"
+    folder = folder_of_data() / "weights"
     folder.mkdir(parents=True)
     file = folder / "squeezenet1_0.pth"
     torch.save(build("squeezenet1_0").state_dict(), file)
     file.write_bytes(file.read_bytes()[:cut])
-    with pytest.raises(WeightsError, match="squeezenet1_0.pth is damaged"):
+    with pytest.raises(WeightsError, match=r"squeezenet1_0\.pth is damaged"):
         load_pretrained("squeezenet1_0", "squeezenet1_1")
 
 
@@ -200,11 +208,10 @@ def test_a_silent_server_is_given_up(monkeypatch, tmp_path):
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", silent)
-    began = time.perf_counter()
     with pytest.raises(WeightsError, match="timed out"):
         load_pretrained("squeezenet1_1")
-    assert seen == [10] and socket.getdefaulttimeout() is None
-    assert time.perf_counter() - began < 5
+    assert seen == [10]
+    assert socket.getdefaulttimeout() is None
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
@@ -219,11 +226,13 @@ def test_networks_with_auxiliary_heads_give_logits_alone(name):
 # --- weights and names that do not fit --------------------------------------------
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"<html>404</html>", b"a text\n" * 99, bytes(999)])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK", b"<html>404</html>", b"a text\n" * 99, bytes(999)]
+)
 def test_what_is_no_file_of_weights(tmp_path, content):
     file = tmp_path / "weights.pth"
     file.write_bytes(content)
-    with pytest.raises(WeightsError, match="weights.pth is damaged"):
+    with pytest.raises(WeightsError, match=r"weights\.pth is damaged"):
         read_weights(file)
 
 
@@ -234,7 +243,7 @@ def test_weights_that_would_run_code_are_refused(tmp_path):
 
 
 def test_a_missing_file_says_its_name(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none.pth"):
+    with pytest.raises(FileNotFoundError, match=r"none\.pth"):
         read_weights(tmp_path / "none.pth")
 
 
@@ -273,47 +282,37 @@ def test_class_lists_that_do_not_match():
     check_classes(["ants", "bees"], ("ants", "bees"))
     with pytest.raises(WeightsError, match="in another order"):
         check_classes(["ants", "bees"], ["bees", "ants"])
-    with pytest.raises(WeightsError, match=r"ants, bees; these classes are ants, wasps\."):
+    with pytest.raises(
+        WeightsError, match=r"ants, bees; these classes are ants, wasps\."
+    ):
         check_classes(["ants", "bees"], ["ants", "wasps"])
 
 
 # --- the interval -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("right", "n"), [(0, 5), (5, 5), (92, 153), (143, 153), (1, 1)])
+@pytest.mark.parametrize(
+    ("right", "n"), [(0, 5), (5, 5), (92, 153), (143, 153), (1, 1)]
+)
 def test_wilson_is_scipys(right, n):
     reference = binomtest(right, n).proportion_ci(0.95, method="wilson")
-    assert wilson(right, n, z=1.959963984540054) == pytest.approx(tuple(reference), abs=1e-12)
+    assert wilson(right, n, z=1.959963984540054) == pytest.approx(
+        tuple(reference), abs=1e-12
+    )
 
 
 # --- the chapter shows the same code ----------------------------------------------
 
 
-def without_docstrings(code):
-    tree = ast.parse(inspect.cleandoc(code))
-    found = {}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            if isinstance(node.body[0], ast.Expr):
-                node.body = node.body[1:]
-            node.returns, arguments = None, node.args
-            for argument in [*arguments.args, *arguments.kwonlyargs, arguments.vararg]:
-                if argument is not None:
-                    argument.annotation = None
-            found[node.name] = ast.unparse(node)
-    return found
-
-
-@pytest.mark.skipif(not CHAPTER.exists(), reason="the chapter is not in the book yet")
 def test_the_chapter_shows_the_code_of_the_helper():
-    helper = without_docstrings(inspect.getsource(pretrained))
-    cells = nbformat.read(CHAPTER, 4).cells
-    code = [c.source for c in cells if c.cell_type == "code" and "%pip" not in c.source]
-    shown = without_docstrings("\n".join(code))
-    for name in ("load_pretrained", "from_torchvision", "is_whole", "from_data_folder",
-                 "read_weights", "load_weights", "head_of", "replace_head",
-                 "check_classes", "wilson"):
-        assert shown[name] == helper[name], name
+    shown = definitions(code_of("19_pretrained"))
+    kept = definitions(Path(pretrained.__file__).read_text(encoding="utf-8"))
+    for name in (
+        "load_pretrained", "from_torchvision", "is_whole", "from_data_folder",
+        "read_weights", "load_weights", "head_of", "replace_head", "check_classes",
+        "wilson",
+    ):  # fmt: skip
+        assert shown[name] == kept[name], name
 
 
 # --- real weights, where they lie ---------------------------------------------------
@@ -321,10 +320,8 @@ def test_the_chapter_shows_the_code_of_the_helper():
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "squeezenet1_1"])
 def test_real_weights_know_an_ant_from_a_bee(name):
-    from helpers.data import load_photos
-
-    photos = data_folder() / "hymenoptera_data" / "val"
-    if not ((data_folder() / "weights").exists() and photos.exists()):
+    photos = folder_of_data() / "hymenoptera_data" / "val"
+    if not ((folder_of_data() / "weights").exists() and photos.exists()):
         pytest.skip("no weights here")
     network = load_pretrained(name)
     dataset = load_photos(photos, network.transforms)
@@ -333,4 +330,3 @@ def test_real_weights_know_an_ant_from_a_bee(name):
     with torch.inference_mode():
         two = network.model(batch)[:, [310, 309]]
     assert (two.argmax(1) == labels).float().mean() > 0.75
-```
