@@ -24,7 +24,9 @@ def open_photo(path: Path | str) -> Image.Image:
     what is transparent becomes white.
 
     Raises:
-        DataError: the file is not a whole photo, or has floating-point pixels.
+        DataError: the file is not a whole photo, or its white is unknown: pixels in
+            floating point or of more than 16 bits.
+        FileNotFoundError: there is no such file.
     """
     try:
         with Image.open(path) as file:
@@ -32,16 +34,19 @@ def open_photo(path: Path | str) -> Image.Image:
         if photo.mode == "F":
             raise ValueError("floating-point pixels, whose white is unknown")
         if photo.mode.startswith("I"):  # 16 bits: convert() would cut them off at 255
+            if photo.getextrema()[1] > 65535:
+                raise ValueError("more than 16 bits, whose white is unknown")
             photo = photo.convert("I").point(lambda value: value / 256).convert("L")
         elif photo.has_transparency_data:
             photo = photo.convert("RGBA")
             white = Image.new("RGBA", photo.size, "white")
             photo = Image.alpha_composite(white, photo)
         return photo.convert("RGB")
+    except (FileNotFoundError, PermissionError, MemoryError):
+        raise  # not the photo's fault
     except Exception as error:  # decoders raise a dozen kinds on damaged bytes
-        raise DataError(
-            f"{path} is not a whole photo ({error}); replace it or remove it."
-        ) from error
+        message = f"{path} is not a whole photo ({error}); replace it or remove it."
+        raise DataError(message) from error
 
 
 def find_damaged(folder: Path | str) -> list[tuple[Path, str]]:

@@ -1,11 +1,12 @@
 """Networks with weights from ImageNet, and how to give them a new head.
 
-Taught in "Using a pretrained network", which shows the same code.
+Taught in "Using a pretrained network", which shows most of it.
 """
 
 import hashlib
 import itertools
 import math
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def from_torchvision(name: str, label: models.WeightsEnum) -> tuple[nn.Module, s
         patience = socket.getdefaulttimeout()
         socket.setdefaulttimeout(10)  # seconds; without it a silent server stops us
         try:
-            torch.hub.download_url_to_file(label.url, file, hash_prefix=digest)
+            torch.hub.download_url_to_file(label.url, file, digest, progress=False)
         except RuntimeError as error:  # what came has another digest
             raise OSError(str(error)) from error
         finally:
@@ -140,6 +141,9 @@ def from_data_folder(name: str, label: models.WeightsEnum) -> tuple[nn.Module, s
     """Load a file that somebody has put into the folder "weights"."""
     file, source = CONVERTED.get(name, (f"{name}.pth", f"the weights in {name}.pth"))
     state = read_weights(data_folder() / "weights" / file)
+    if isinstance(state, dict):  # DenseNet's files say "norm.1" for "norm1"
+        old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+        state = {old.sub(r"\1\2", str(key)): value for key, value in state.items()}
     model = build(name)
     load_weights(model, state, name)
     return without_auxiliary(model), source
@@ -173,7 +177,8 @@ def read_weights(path: Path | str) -> dict:
     """Read a file of weights, and nothing but weights, to the CPU.
 
     Raises:
-        WeightsError: the file is damaged, or holds other objects.
+        WeightsError: the file cannot be read, or holds other objects. Single wrong
+            bytes can pass.
         FileNotFoundError: there is no such file.
     """
     try:
@@ -193,23 +198,24 @@ def load_weights(model: nn.Module, state: dict, name: str) -> None:
     Raises:
         WeightsError: it is not one of this network. The model stays as it was.
     """
+    if not isinstance(state, dict):
+        raise WeightsError(f"This is no state_dict but a {type(state).__name__}.")
     if not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"This is no state_dict; its entries are {list(state)[:4]}.")
     own = model.state_dict()
     counters = {key for key in own if key.endswith("num_batches_tracked")}
     missing = own.keys() - state.keys() - counters  # old files lack the counters
-    surplus = state.keys() - own.keys()
+    extra = state.keys() - own.keys()
     both = own.keys() & state.keys()
     other = {key for key in both if own[key].shape != state[key].shape}
-    if missing or surplus or other:
-        example = min(other or missing or surplus)
+    if missing or extra or other:
         raise WeightsError(
             f"These weights are not those of {name}, which has {len(own)} tensors: "
             f"{len(missing)} are missing, {len(other)} have another shape, "
-            f"{len(surplus)} do not belong to it. See {example}."
+            f"{len(extra)} do not belong to it. See {min(other or missing or extra)}."
         )
-    fitting = {key: state[key].to(own[key].dtype) for key in both}
-    model.load_state_dict(own | fitting)
+    own.update({key: state[key].to(own[key].dtype) for key in both})
+    model.load_state_dict(own)  # own also holds the version of the layout
 
 
 def head_of(model: nn.Module) -> str:

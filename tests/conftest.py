@@ -9,10 +9,26 @@ from pathlib import Path
 import matplotlib as mpl
 import nbformat
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / ".ci"))
 mpl.use("Agg")
+
+
+class ByFile(LoadScopeScheduling):
+    """Give every file to one process, but a chapter on Colab to whichever is free.
+
+    These take half a minute each and share nothing but an environment of links.
+    """
+
+    def _split_scope(self, nodeid):
+        file, _, _ = nodeid.partition("::")
+        return nodeid if file.endswith("test_colab.py") else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -214,12 +214,20 @@ def test_a_zip_cannot_write_outside_its_folder(data_folder, monkeypatch):
     data_folder.mkdir()
     with zipfile.ZipFile(data_folder / "hymenoptera_data.zip", "w") as archive:
         archive.writestr("../../escaped.txt", "no")
-        for split in ("train", "val"):
-            for label in ("ants", "bees"):
-                archive.writestr(f"hymenoptera_data/{split}/{label}/1.jpg", "x")
+        for part, count in data._SOURCES["hymenoptera_data"].counts.items():
+            for number in range(count):
+                archive.writestr(f"hymenoptera_data/{part}/{number}.jpg", "x")
     fetch("hymenoptera_data")
     assert not (data_folder.parent / "escaped.txt").exists()
     assert not (data_folder.parent.parent / "escaped.txt").exists()
+
+
+def test_photos_that_are_missing_are_noticed(data_folder):
+    for part in ("train/ants", "train/bees", "val/ants", "val/bees"):
+        (data_folder / "hymenoptera_data" / part).mkdir(parents=True)
+    problems = data._SOURCES["hymenoptera_data"].problems(data_folder)
+    assert "0 photos in hymenoptera_data/train/ants, not 123" in problems
+    assert len(problems) == 4
 
 
 # --- images in memory ---------------------------------------------------------------

@@ -197,6 +197,12 @@ def test_temperature_is_found(chapter, true):
     assert found == pytest.approx(true, rel=0.05)
 
 
+def test_temperature_stays_where_nothing_is_wrong(chapter):
+    """The loss would fall for ever as the temperature goes to 0."""
+    z = torch.tensor([[3.0, 0.0], [0.3, 1.0]])
+    assert chapter["fit_temperature"](z, torch.tensor([0, 1])) == 1
+
+
 def make_file(chapter, path, classes=("ants", "bees")):
     recipe = models.ResNet18_Weights.IMAGENET1K_V1.transforms()
     model = chapter["Classifier"](models.resnet18(weights=None), len(classes))

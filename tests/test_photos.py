@@ -103,6 +103,17 @@ def test_floating_point_pixels_are_refused(tmp_path):
         open_photo(tmp_path / "a.tif")
 
 
+def test_integers_of_more_than_sixteen_bits_are_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 70_000, np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"a\.tif .*more than 16 bits"):
+        open_photo(tmp_path / "a.tif")
+
+
+def test_a_missing_photo_is_missing_and_not_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none"):
+        open_photo(tmp_path / "none.jpg")
+
+
 def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch, picture):
     picture.save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
@@ -381,9 +392,14 @@ def test_later_downloads_must_agree_with_the_first(archive, data_folder):
 
 
 def test_photos_that_are_there_need_no_network(data_folder):
-    for kind in ("cat", "dog"):
+    for kind, count in (("cat", 700), ("dog", 699)):
         (data_folder / "dogscats" / kind).mkdir(parents=True)
+        for number in range(count):
+            (data_folder / "dogscats" / kind / f"{kind}.{number}.jpg").touch()
     assert fetch("dogscats") == data_folder
+    (data_folder / "dogscats" / "dog" / "dog.7.jpg").unlink()
+    with pytest.raises(DataError, match="698 photos in dogscats/dog, not 699"):
+        fetch("dogscats")
 
 
 def test_stand_in_cats_and_dogs(data_folder):
