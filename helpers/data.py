@@ -322,7 +322,7 @@ class _Source:
 
 
 def _count_photos(folder: Path) -> int:
-    return sum(1 for _ in folder.glob("*.jpg"))
+    return sum(1 for _ in folder.glob("*.jp*g"))  # one ant is formica.jpeg
 
 
 def _idx(dataset_class: type, digests: dict[str, str]) -> _Source:
