@@ -111,7 +111,7 @@ def test_stand_in_weights_run_without_files(data_folder):
 @pytest.fixture(scope="module")
 def chapter():
     wanted = [
-        "Classifier", "margin", "grad_cam", "bins_of", "calibration_error", "to_float",
+        "Classifier", "margin", "grad_cam", "bins_of", "calibration_error",
         "fit_temperature", "save_classifier", "load_classifier",
     ]  # fmt: skip
     return from_chapter("21_ants_bees", wanted)
@@ -206,7 +206,7 @@ def test_temperature_stays_where_nothing_is_wrong(chapter):
 def make_file(chapter, path, classes=("ants", "bees")):
     recipe = models.ResNet18_Weights.IMAGENET1K_V1.transforms()
     model = chapter["Classifier"](models.resnet18(weights=None), len(classes))
-    chapter["save_classifier"](path, model, "resnet18", classes, recipe)
+    chapter["save_classifier"](path, model, "resnet18", classes, recipe, 224)
     return model
 
 
